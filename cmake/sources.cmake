@@ -1,0 +1,54 @@
+# All sources, one list a room. This is the only place that names them.
+
+set(PYHOOKS_CORE_SOURCES
+  csrc/core/batch_loop.cpp
+  csrc/core/dispatcher.cpp
+  csrc/core/epoch_sums.cpp
+  csrc/core/loop.cpp
+  csrc/core/loop_host.cpp
+  csrc/core/recorder.cpp
+  csrc/core/registry.cpp
+  csrc/core/signals.cpp
+)
+
+set(PYHOOKS_ENGINES_SOURCES
+  csrc/engines/graph_engine.cpp
+  csrc/engines/plan.cpp
+  csrc/engines/rng_ops.cpp
+  csrc/engines/schema.cpp
+)
+
+set(PYHOOKS_OPTIM_SOURCES
+  csrc/optim/fused.cpp
+  csrc/optim/fused_kernels.cpp
+)
+
+set(PYHOOKS_DATA_SOURCES
+  csrc/data/prefetch.cpp
+  csrc/data/tensor_source.cpp
+)
+
+set(PYHOOKS_CALLBACKS_SOURCES
+  csrc/callbacks/grad_clip.cpp
+  csrc/callbacks/loss_meter.cpp
+  csrc/callbacks/nan_guard.cpp
+)
+
+set(PYHOOKS_CUDA_SOURCES
+)
+
+set(PYHOOKS_BINDINGS_SOURCES
+  csrc/bindings/bind_callbacks.cpp
+  csrc/bindings/bind_data.cpp
+  csrc/bindings/bind_engines.cpp
+  csrc/bindings/bind_loop.cpp
+  csrc/bindings/bind_optimizers.cpp
+  csrc/bindings/bind_plan.cpp
+  csrc/bindings/errors.cpp
+  csrc/bindings/module.cpp
+  csrc/bindings/python_callback.cpp
+)
+
+set(PYHOOKS_TEST_SOURCES
+  tests/cpp/main.cpp
+)
