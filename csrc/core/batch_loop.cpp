@@ -1,0 +1,177 @@
+// The batches of a training epoch: the part of Loop that runs millions of times.
+#include <ATen/core/grad_mode.h>
+
+#include <chrono>
+
+#include "core/loop.h"
+#include "core/signals.h"
+#include "pyhooks/clip.h"
+
+namespace pyhooks {
+
+namespace {
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::vector<at::Tensor> defined_only(const std::vector<at::Tensor>& tensors) {
+  std::vector<at::Tensor> defined;
+  defined.reserve(tensors.size());
+  for (const at::Tensor& tensor : tensors)
+    if (tensor.defined()) defined.push_back(tensor);
+  return defined;
+}
+
+// An epoch of a source: ended whatever happens.
+class SourceEpoch {
+ public:
+  explicit SourceEpoch(BatchSource& source) : source_(source) { source_.begin_epoch(); }
+  ~SourceEpoch() { source_.end_epoch(); }
+
+ private:
+  BatchSource& source_;
+};
+
+// As autograd's AccumulateGrad does: the first gradient is taken over, later ones are added to it.
+void accumulate(std::vector<at::Tensor>& sums, std::vector<at::Tensor>& grads) {
+  sums.resize(grads.size());
+  for (std::size_t i = 0; i < grads.size(); ++i) {
+    if (!grads[i].defined()) continue;
+    if (sums[i].defined())
+      sums[i].add_(grads[i]);
+    else
+      sums[i] = std::move(grads[i]);
+  }
+}
+
+}  // namespace
+
+void Loop::train_epoch() {
+  sums_.clear();
+  epoch_steps_ = 0;
+  epoch_first_row_ = recorder_.rows();
+  const std::int64_t batches = config.train->batches();
+  if (batches > 0) recorder_.reserve(batches);
+  const std::int64_t steps = batches < 0 ? -1 : (batches + config.accumulate - 1) / config.accumulate;
+  schedule_.clear();
+  if (config.hooks.begin_epoch) schedule_ = config.hooks.begin_epoch(steps);
+  apply_schedule();
+  try {
+    train_batches();
+  } catch (...) {
+    if (config.hooks.end_batches) config.hooks.end_batches(epoch_steps_);
+    throw;
+  }
+  start_part(Part::between, 0);
+  if (config.hooks.end_batches) config.hooks.end_batches(epoch_steps_);
+}
+
+void Loop::train_batches() {
+  at::NoGradGuard no_grad;
+  SourceEpoch source(*config.train);
+  start_part(Part::train, config.train->batches());
+  while (!stopping() && config.train->next(batch_)) {
+    train_batch();
+    check_signals();
+  }
+  if (grads_pending_) update();  // the short last group of a source that could not tell its length, or of a stop
+}
+
+void Loop::validate_batches() {
+  at::NoGradGuard no_grad;
+  SourceEpoch source(*config.val);
+  start_part(Part::validate, config.val->batches());
+  while (config.val->next(batch_)) {
+    progress_.samples = batch_.samples;
+    loss_known_ = false;
+    dispatcher_->fire<Event::on_val_batch_start>(batch_context_);
+    config.engine->step(Mode::eval, batch_, result_);
+    sums_.add(loss(), result_, batch_.samples);
+    dispatcher_->fire<Event::on_val_batch_end>(batch_context_);
+    publish(++progress_.batch);
+    check_signals();
+  }
+}
+
+void Loop::train_batch() {
+  progress_.samples = batch_.samples;
+  loss_known_ = false;
+  const std::int64_t number = progress_.batch + 1;
+  will_update_ = number % config.accumulate == 0 || number == progress_.batches;
+  result_.loss.reset();
+  result_.outputs.clear();
+  dispatcher_->fire<Event::on_train_batch_start>(batch_context_);
+  config.engine->step(Mode::train, batch_, result_);
+  sums_.add(loss(), result_, batch_.samples);
+  record();
+  backward_done();
+  if (will_update_) update();
+  dispatcher_->fire<Event::on_train_batch_end>(batch_context_);
+  publish(++progress_.batch);
+}
+
+void Loop::backward_done() {
+  if (grads_pending_)
+    accumulate(grads_, result_.grads);
+  else
+    grads_.swap(result_.grads);
+  grads_pending_ = true;
+  dispatcher_->fire<Event::on_backward_end>(batch_context_);
+}
+
+void Loop::update() {
+  if (config.clip_norm || config.clip_value) {
+    const std::vector<at::Tensor> grads = defined_only(grads_);
+    if (config.clip_norm) clip_grad_norm(grads, *config.clip_norm);
+    if (config.clip_value) clip_grad_value(grads, *config.clip_value);
+  }
+  dispatcher_->fire<Event::optimizer_step>(batch_context_);
+  config.optimizer->step(grads_);
+  ++progress_.global_step;
+  ++epoch_steps_;
+  apply_schedule();
+  dispatcher_->fire<Event::on_params_update>(batch_context_);
+  dispatcher_->fire<Event::on_before_zero_grad>(batch_context_);
+  grads_.clear();
+  grads_pending_ = false;
+}
+
+// Sets the hyper-parameters of the coming optimizer step; past the table's end the last ones stay.
+void Loop::apply_schedule() {
+  const std::size_t row = num_groups() * kHyperFields;
+  const std::size_t first = static_cast<std::size_t>(epoch_steps_) * row;
+  if (first + row > schedule_.size()) return;
+  for (std::size_t group = 0; group < num_groups(); ++group) {
+    const double* fields = &schedule_[first + group * kHyperFields];
+    config.optimizer->hyper(group) = {fields[0], fields[1], fields[2], fields[3], fields[4]};
+  }
+}
+
+void Loop::record() {
+  recorder_.begin_row();
+  recorder_.set("loss", loss_);
+  recorder_.set("lr", lr(0));
+}
+
+void Loop::check_signals() {
+  if (!SignalWatch::pending()) [[likely]] return;
+  SignalWatch::clear();
+  if (config.hooks.check_signals) config.hooks.check_signals();
+}
+
+void Loop::start_part(Part part, std::int64_t batches) {
+  part_ = part;
+  progress_.batch = 0;
+  progress_.batches = batches;
+  part_start_ = now_seconds();
+  publish(0);
+}
+
+void Loop::publish(std::int64_t done) {
+  const double seconds = now_seconds() - part_start_;
+  const std::int64_t training = part_ == Part::train ? 1 : part_ == Part::validate ? 0 : -1;
+  peek_.store({progress_.epoch, progress_.epochs, done, progress_.batches, progress_.global_step, loss_, seconds, training});
+}
+
+}  // namespace pyhooks

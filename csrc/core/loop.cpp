@@ -1,0 +1,124 @@
+#include "core/loop.h"
+
+#include <cmath>
+#include <stdexcept>
+#include <utility>
+
+namespace pyhooks {
+
+Loop::Loop(std::shared_ptr<Dispatcher> dispatcher) : dispatcher_(std::move(dispatcher)) {}
+
+void Loop::run() {
+  dispatcher_->reset_counts();
+  progress_.epochs = config.epochs;
+  progress_.epoch = config.start_epoch;
+  progress_.global_step = config.start_step;
+  try {
+    dispatcher_->fire<Event::on_pretrain_routine_start>(context_);
+    if (config.hooks.setup) config.hooks.setup();
+    dispatcher_->fire<Event::on_pretrain_routine_end>(context_);
+    if (config.start_epoch > 0) dispatcher_->fire<Event::on_resume>(context_);
+    dispatcher_->fire<Event::on_train_start>(context_);
+    run_epochs();
+    if (stopping()) dispatcher_->fire<Event::on_early_stop>(context_);
+    dispatcher_->fire<Event::on_train_end>(context_);
+  } catch (...) {
+    std::exception_ptr error = std::current_exception();
+    fail(error);
+    std::rethrow_exception(error);
+  }
+  std::vector<std::exception_ptr> errors = dispatcher_->fire_all<Event::teardown>(context_);
+  for (std::size_t i = 1; i < errors.size(); ++i)
+    if (config.hooks.on_secondary_error) config.hooks.on_secondary_error(errors[i]);
+  if (!errors.empty()) std::rethrow_exception(errors.front());
+}
+
+void Loop::fail(std::exception_ptr error) {
+  const auto& hooks = config.hooks;
+  if (hooks.on_error) hooks.on_error(error);
+  dispatcher_->forget_current();
+  part_ = Part::between;
+  auto report = [&](const std::vector<std::exception_ptr>& errors) {
+    for (const auto& secondary : errors)
+      if (hooks.on_secondary_error) hooks.on_secondary_error(secondary);
+  };
+  if (hooks.is_interrupt && hooks.is_interrupt(error)) report(dispatcher_->fire_all<Event::on_interrupt>(context_));
+  report(dispatcher_->fire_all<Event::on_exception>(context_));
+  report(dispatcher_->fire_all<Event::teardown>(context_));
+}
+
+void Loop::run_epochs() {
+  progress_.epoch = config.start_epoch;
+  while (!stopping() && progress_.epoch < config.epochs) {
+    run_epoch();
+    if (stopping() || progress_.epoch + 1 == config.epochs) break;  // epoch stays that of the last one run
+    ++progress_.epoch;
+  }
+}
+
+void Loop::run_epoch() {
+  metrics_.clear();
+  progress_.batch = 0;
+  dispatcher_->fire<Event::on_train_epoch_start>(context_);
+  if (stopping()) return;  // voted for before the first batch: this epoch does not happen
+  train_epoch();
+  reduce("train/");
+  dispatcher_->fire<Event::on_train_epoch_end>(context_);
+  if (config.val) validate();
+  end_of_epoch();
+}
+
+void Loop::validate() {
+  dispatcher_->fire<Event::on_val_start>(context_);
+  sums_.clear();
+  validate_batches();
+  start_part(Part::between, 0);
+  reduce("val/");
+  dispatcher_->fire<Event::on_val_end>(context_);
+}
+
+void Loop::reduce(const std::string& prefix) {
+  if (sums_.samples() > 0) {
+    set_metric(metrics_, prefix + "loss", sums_.loss());
+    for (std::size_t i = 0; i < config.metrics.size() && i < sums_.stats().size(); ++i)
+      set_metric(metrics_, prefix + config.metrics[i].name, config.metrics[i].compute(sums_.stats()[i]));
+  }
+  if (prefix != "train/") return;
+  for (std::size_t group = 0; group < num_groups(); ++group)
+    set_metric(metrics_, "lr/pg" + std::to_string(group), lr(group));
+  for (const auto& column : recorder_.columns())
+    if (column.name != "loss" && column.name != "lr" && std::cmp_greater(column.values.size(), epoch_first_row_))
+      set_metric(metrics_, column.name, Recorder::mean(column, epoch_first_row_));
+}
+
+void Loop::end_of_epoch() {
+  const bool lower_is_better = config.fitness.starts_with('-');
+  const double* value = find_metric(metrics_, std::string_view(config.fitness).substr(lower_is_better ? 1 : 0));
+  fitness_.reset();
+  if (value) fitness_ = lower_is_better ? -*value : *value;
+  if (fitness_ && !std::isnan(*fitness_) && (!best_fitness_ || *fitness_ > *best_fitness_)) {
+    best_fitness_ = fitness_;
+    best_epoch_ = progress_.epoch;
+  }
+  ++epochs_run_;
+  history_.push_back(metrics_);
+  dispatcher_->fire<Event::on_fit_epoch_end>(context_);  // vote, mutate, save, observe
+  history_.back() = metrics_;                            // with what was logged meanwhile
+}
+
+void Loop::saved() {
+  dispatcher_->fire<Event::on_model_save>(context_);
+  dispatcher_->fire<Event::on_checkpoint_durable>(context_);
+}
+
+void Loop::vote(std::string who, std::string_view reason) {
+  votes_.push_back({std::move(who), std::string(reason), progress_.epoch, part_ == Part::between ? -1 : progress_.batch});
+}
+
+void Loop::restore(std::optional<double> best_fitness, std::int64_t best_epoch, std::vector<Metrics> history) {
+  best_fitness_ = best_fitness;
+  best_epoch_ = best_epoch;
+  history_ = std::move(history);
+}
+
+}  // namespace pyhooks

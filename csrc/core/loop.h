@@ -1,0 +1,167 @@
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/dispatcher.h"
+#include "core/epoch_sums.h"
+#include "core/interfaces.h"
+#include "core/recorder.h"
+#include "core/snapshot.h"
+#include "pyhooks/context.h"
+
+namespace pyhooks {
+
+/// A vote to stop: who, why and when.
+struct StopVote {
+  std::string who;
+  std::string reason;
+  std::int64_t epoch = 0;
+  std::int64_t batch = -1;  ///< -1 outside batches
+};
+
+/// Turns an epoch's summed statistics of a metric into its value.
+struct MetricSpec {
+  std::string name;
+  std::function<double(const std::vector<double>&)> compute;
+};
+
+/// What surrounds the loop; each may be empty. Called without the GIL.
+struct LoopHooks {
+  std::function<void()> setup;                              ///< between on_pretrain_routine_start and _end: must leave engine, optimizer and train set
+  std::function<std::vector<double>(std::int64_t)> begin_epoch;  ///< given the optimizer steps to come: the schedule's table [steps, groups, kHyperFields], or empty
+  std::function<void(std::int64_t)> end_batches;            ///< given the optimizer steps made; also when the epoch is cut short by an exception
+  std::function<void()> check_signals;                      ///< a signal came: throw to interrupt
+  std::function<bool(std::exception_ptr)> is_interrupt;     ///< whether an exception is a Ctrl-C
+  std::function<void(std::exception_ptr)> on_error;         ///< the exception that ends training, before on_exception
+  std::function<void(std::exception_ptr)> on_secondary_error;  ///< one thrown while the first was being handled
+};
+
+/// What a loop is made of; filled in by its owner, at the latest in `LoopHooks::setup`.
+struct LoopConfig {
+  std::int64_t epochs = 1;
+  std::int64_t start_epoch = 0;  ///< above 0: on_resume fires
+  std::int64_t start_step = 0;
+  std::int64_t accumulate = 1;
+  std::optional<double> clip_norm;
+  std::optional<double> clip_value;
+  std::string fitness;  ///< metric that says how good an epoch was; a leading '-': lower is better
+  std::vector<std::string> param_names;
+  std::vector<at::Tensor> params;
+  std::vector<MetricSpec> metrics;
+  std::shared_ptr<StepEngine> engine;
+  std::shared_ptr<Optimizer> optimizer;
+  std::shared_ptr<BatchSource> train;
+  std::shared_ptr<BatchSource> val;  ///< may be null
+  LoopHooks hooks;
+};
+
+/// The training loop: runs epochs, fires events, keeps the books. No Python in it, and none under it but what hooks
+/// and callbacks bring along.
+class Loop final : public Host {
+ public:
+  explicit Loop(std::shared_ptr<Dispatcher> dispatcher);
+
+  LoopConfig config;
+
+  /// Trains. Throws what ended training, after on_exception and teardown.
+  void run();
+
+  /// Fires on_model_save, then on_checkpoint_durable: for the callback that has just written a checkpoint.
+  void saved();
+  /// A vote to stop from outside a callback.
+  void vote(std::string who, std::string_view reason);
+  /// Continues the books of an earlier part of this run.
+  void restore(std::optional<double> best_fitness, std::int64_t best_epoch, std::vector<Metrics> history);
+
+  bool stopping() const { return !votes_.empty(); }
+  const std::vector<StopVote>& votes() const { return votes_; }
+  const Metrics& metrics() const { return metrics_; }
+  const std::vector<Metrics>& history() const { return history_; }
+  const Recorder& recorder() const { return recorder_; }
+  std::optional<double> fitness() const { return fitness_; }
+  std::optional<double> best_fitness() const { return best_fitness_; }
+  std::int64_t best_epoch() const { return best_epoch_; }
+  std::int64_t epochs_run() const { return epochs_run_; }
+  Peek peek() const { return peek_.load(); }
+  const Batch& batch() const { return batch_; }
+
+  // Host: what contexts ask for (loop_host.cpp).
+  const Progress& progress() const override { return progress_; }
+  double loss() override;
+  bool will_update() const override { return will_update_; }
+  std::size_t num_groups() const override;
+  double lr(std::size_t group) const override;
+  void set_lr(double value, std::size_t group) override;
+  std::size_t num_params() const override { return config.params.size(); }
+  std::string_view param_name(std::size_t i) const override { return config.param_names.at(i); }
+  at::Tensor& param(std::size_t i) override { return config.params.at(i); }
+  at::Tensor& grad(std::size_t i) override;
+  std::size_t num_inputs() const override { return batch_.tensors.size(); }
+  const at::Tensor& input(std::size_t i) const override { return batch_.tensors.at(i); }
+  std::size_t num_outputs() const override { return result_.outputs.size(); }
+  const at::Tensor& output(std::size_t i) const override { return result_.outputs.at(i); }
+  void request_stop(std::string_view reason) override;
+  void log(std::string_view name, double value) override;
+  bool metric(std::string_view name, double& value) const override;
+
+ private:
+  enum class Part : std::int8_t { between, train, validate };
+
+  // loop.cpp: the run and its epochs
+  void run_epochs();
+  void run_epoch();
+  void validate();
+  void end_of_epoch();
+  void reduce(const std::string& prefix);
+  void fail(std::exception_ptr error);
+
+  // batch_loop.cpp: an epoch's batches
+  void train_epoch();
+  void train_batches();
+  void train_batch();
+  void backward_done();
+  void update();
+  void validate_batches();
+  void apply_schedule();
+  void record();
+  void check_signals();
+  void start_part(Part part, std::int64_t batches);
+  void publish(std::int64_t done);
+
+  std::shared_ptr<Dispatcher> dispatcher_;
+  Context context_{*this};
+  BatchContext batch_context_{*this};
+
+  Progress progress_;
+  Batch batch_;
+  StepResult result_;
+  std::vector<at::Tensor> grads_;  // summed over an accumulation group
+  bool grads_pending_ = false;     // a group has been begun and not stepped
+  bool will_update_ = false;
+  double loss_ = 0;
+  bool loss_known_ = false;
+  Part part_ = Part::between;
+  std::vector<double> schedule_;   // this epoch's table
+  std::int64_t epoch_steps_ = 0;   // optimizer steps made in this epoch
+  std::int64_t epoch_first_row_ = 0;
+  double part_start_ = 0;
+
+  EpochSums sums_;
+  Recorder recorder_;
+  Metrics metrics_;
+  std::vector<Metrics> history_;
+  std::vector<StopVote> votes_;
+  std::optional<double> fitness_;
+  std::optional<double> best_fitness_;
+  std::int64_t best_epoch_ = -1;
+  std::int64_t epochs_run_ = 0;
+  Seqlock<Peek> peek_;
+};
+
+}  // namespace pyhooks
