@@ -1,0 +1,48 @@
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <stdexcept>
+
+#include "pyhooks/clip.h"
+#include "pyhooks/plugin.h"
+
+namespace pyhooks {
+
+/// Clips gradients in place before each optimizer step, by total norm, by value, or by norm and then by value.
+class GradClip final : public Callback {
+ public:
+  explicit GradClip(const Options& options) {
+    if (options.has("max_norm")) max_norm_ = positive(options, "max_norm");
+    if (options.has("max_value")) max_value_ = positive(options, "max_value");
+    if (!max_norm_ && !max_value_) throw std::invalid_argument("GradClip wants max_norm, max_value or both; it was given neither");
+  }
+
+  Phase phase() const override { return Phase::mutate; }
+
+  void on_backward_end(BatchContext& ctx) override {
+    if (!ctx.will_update()) return;
+    grads_.clear();
+    for (std::size_t i = 0; i < ctx.num_params(); ++i)
+      if (ctx.grad(i).defined()) grads_.push_back(ctx.grad(i));
+    if (max_norm_) clip_grad_norm(grads_, *max_norm_);
+    if (max_value_) clip_grad_value(grads_, *max_value_);
+    grads_.clear();
+  }
+
+ private:
+  static double positive(const Options& options, const std::string& name) {
+    const double value = options.get<double>(name);
+    if (!(value > 0)) throw std::invalid_argument("GradClip: " + name + " is " + std::to_string(value) + "; it must be above 0");
+    return value;
+  }
+
+  std::optional<double> max_norm_;
+  std::optional<double> max_value_;
+  std::vector<at::Tensor> grads_;
+};
+
+PYHOOKS_CALLBACK(GradClip, "grad_clip", "Clips gradients in place before each optimizer step, by total norm and by value.",
+                 {"max_norm", "float", {}, "largest total 2-norm, as torch.nn.utils.clip_grad_norm_; None: no limit"},
+                 {"max_value", "float", {}, "largest absolute value, as torch.nn.utils.clip_grad_value_; None: no limit"});
+
+}  // namespace pyhooks

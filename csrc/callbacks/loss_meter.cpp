@@ -1,0 +1,40 @@
+#include <stdexcept>
+#include <string>
+
+#include "pyhooks/plugin.h"
+
+namespace pyhooks {
+
+/// Logs an exponential moving average of the loss for every batch, corrected for its start at zero as Adam corrects
+/// its moments (Kingma and Ba, 2015, section 3).
+class LossMeter final : public Callback {
+ public:
+  explicit LossMeter(const Options& options) : decay_(options.get<double>("decay")), name_(options.get<std::string>("name")) {
+    if (!(decay_ >= 0 && decay_ < 1)) throw std::invalid_argument("LossMeter: decay is " + std::to_string(decay_) + "; it must be in [0, 1)");
+  }
+
+  std::vector<std::string> logs() const override { return {name_}; }
+
+  void on_train_start(Context&) override {
+    sum_ = 0;
+    weight_ = 0;
+  }
+
+  void on_train_batch_end(BatchContext& ctx) override {
+    sum_ = decay_ * sum_ + (1 - decay_) * ctx.loss();
+    weight_ = decay_ * weight_ + (1 - decay_);
+    ctx.log(name_, sum_ / weight_);
+  }
+
+ private:
+  double decay_;
+  std::string name_;
+  double sum_ = 0;
+  double weight_ = 0;
+};
+
+PYHOOKS_CALLBACK(LossMeter, "loss_meter", "Logs a moving average of the loss for every batch.",
+                 {"decay", "float", 0.98, "how much of the average each batch keeps, in [0, 1)"},
+                 {"name", "str", std::string("loss_ema"), "the history's column and the epoch's metric"});
+
+}  // namespace pyhooks
