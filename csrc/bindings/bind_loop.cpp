@@ -1,0 +1,198 @@
+#include <pybind11/functional.h>
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+#include <torch/csrc/utils/pybind.h>
+
+#include <cstring>
+
+#include "bindings/bindings.h"
+#include "bindings/errors.h"
+#include "bindings/gil.h"
+#include "core/loop.h"
+#include "core/signals.h"
+
+namespace py = pybind11;
+using namespace pyhooks;
+
+namespace {
+
+/// A loop as Python holds it: knows the Python exception that ended it.
+class PythonLoop {
+ public:
+  explicit PythonLoop(std::shared_ptr<Dispatcher> dispatcher) : loop(dispatcher), dispatcher_(std::move(dispatcher)) {
+    auto& hooks = loop.config.hooks;
+    hooks.check_signals = [] {
+      Gil gil;
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    };
+    hooks.is_interrupt = [this](std::exception_ptr) {
+      Gil gil;
+      return py::isinstance(error_, py::reinterpret_borrow<py::object>(PyExc_KeyboardInterrupt));
+    };
+    hooks.on_error = [this](std::exception_ptr error) {
+      Gil gil;
+      error_ = python_exception(error, dispatcher_->current() != nullptr);
+      add_note(error_, where());
+      if (on_error) on_error(error_);
+    };
+    hooks.on_secondary_error = [this](std::exception_ptr error) {
+      Gil gil;
+      if (on_secondary_error) on_secondary_error(python_exception(error, true));
+    };
+  }
+
+  void run(const std::vector<int>& signals) {
+    try {
+      py::gil_scoped_release release;
+      SignalWatch watch(signals);
+      loop.run();
+    } catch (...) {
+      // An exception that ended training was converted when it came; teardown's own was not.
+      const py::object error = error_ ? error_ : python_exception(std::current_exception(), true);
+      error_ = py::object();
+      raise(error);
+    }
+  }
+
+  Loop loop;
+  std::function<void(py::object)> on_error;
+  std::function<void(py::object)> on_secondary_error;
+
+ private:
+  std::string where() const {
+    const Progress& progress = loop.progress();
+    std::string text = "pyhooks: in epoch " + std::to_string(progress.epoch);
+    if (loop.peek().training >= 0) text += ", batch " + std::to_string(progress.batch) + (loop.peek().training == 0 ? " of validation" : "");
+    if (const Registration* who = dispatcher_->current()) text += ", in callback " + who->label;
+    return text;
+  }
+
+  std::shared_ptr<Dispatcher> dispatcher_;
+  py::object error_;
+};
+
+py::dict to_dict(const Metrics& metrics) {
+  py::dict dict;
+  for (const auto& [name, value] : metrics) dict[py::str(name)] = value;
+  return dict;
+}
+
+Metrics to_metrics(const py::dict& dict) {
+  Metrics metrics;
+  for (const auto& [name, value] : dict) metrics.emplace_back(name.cast<std::string>(), value.cast<double>());
+  return metrics;
+}
+
+py::dict columns(const Recorder& recorder) {
+  py::dict result;
+  for (const Recorder::Column& column : recorder.columns()) {
+    py::array_t<double> values(static_cast<py::ssize_t>(recorder.rows()));
+    std::fill_n(values.mutable_data(), recorder.rows(), Hyper::none);
+    std::memcpy(values.mutable_data(), column.values.data(), column.values.size() * sizeof(double));
+    result[py::str(column.name)] = values;
+  }
+  return result;
+}
+
+MetricSpec metric_spec(std::string name, std::optional<std::function<double(std::vector<double>)>> compute) {
+  if (compute) return {std::move(name), std::move(*compute)};
+  return {std::move(name), [](const std::vector<double>& sums) { return sums.at(0) / sums.at(1); }};
+}
+
+py::dict to_dict(const StopVote& vote) {
+  py::dict dict;
+  dict["who"] = vote.who;
+  dict["reason"] = vote.reason;
+  dict["epoch"] = vote.epoch;
+  dict["batch"] = vote.batch < 0 ? py::object(py::none()) : py::object(py::int_(vote.batch));
+  return dict;
+}
+
+void bind_config(py::class_<PythonLoop>& loop) {
+  auto field = [&](const char* name, auto member) {
+    loop.def_property(
+        name, [member](PythonLoop& self) { return self.loop.config.*member; },
+        [member](PythonLoop& self, std::remove_reference_t<decltype(self.loop.config.*member)> value) { self.loop.config.*member = std::move(value); });
+  };
+  field("epochs", &LoopConfig::epochs);
+  field("start_epoch", &LoopConfig::start_epoch);
+  field("start_step", &LoopConfig::start_step);
+  field("accumulate", &LoopConfig::accumulate);
+  field("clip_norm", &LoopConfig::clip_norm);
+  field("clip_value", &LoopConfig::clip_value);
+  field("fitness_name", &LoopConfig::fitness);
+  field("param_names", &LoopConfig::param_names);
+  field("params", &LoopConfig::params);
+  field("engine", &LoopConfig::engine);
+  field("optimizer", &LoopConfig::optimizer);
+  field("train", &LoopConfig::train);
+  field("val", &LoopConfig::val);
+  auto hook = [&](const char* name, auto member) {
+    loop.def_property(name, nullptr, [member](PythonLoop& self, std::remove_reference_t<decltype(self.loop.config.hooks.*member)> function) {
+      self.loop.config.hooks.*member = std::move(function);
+    });
+  };
+  hook("setup", &LoopHooks::setup);
+  hook("begin_epoch", &LoopHooks::begin_epoch);
+  hook("end_batches", &LoopHooks::end_batches);
+  loop.def_readwrite("on_error", &PythonLoop::on_error);
+  loop.def_readwrite("on_secondary_error", &PythonLoop::on_secondary_error);
+  loop.def("add_metric", [](PythonLoop& self, std::string name, std::optional<std::function<double(std::vector<double>)>> compute) {
+    self.loop.config.metrics.push_back(metric_spec(std::move(name), std::move(compute)));
+  }, py::arg("name"), py::arg("compute") = py::none(), "compute: from summed statistics to a value; None: sums[0] / sums[1], natively.");
+}
+
+}  // namespace
+
+void bind_loop(py::module_& module) {
+  py::class_<Peek>(module, "Peek", "What other threads may see of a running training.")
+      .def(py::init<>())
+      .def_readonly("epoch", &Peek::epoch)
+      .def_readonly("epochs", &Peek::epochs)
+      .def_readonly("batch", &Peek::batch)
+      .def_readonly("batches", &Peek::batches)
+      .def_readonly("global_step", &Peek::global_step)
+      .def_readonly("loss", &Peek::loss)
+      .def_readonly("seconds", &Peek::seconds)
+      .def_property_readonly("training", [](const Peek& self) -> std::optional<bool> {
+        return self.training < 0 ? std::nullopt : std::optional(self.training == 1);
+      });
+  auto loop = py::class_<PythonLoop>(module, "Loop", "The native training loop.");
+  loop.def(py::init<std::shared_ptr<Dispatcher>>(), py::arg("dispatcher"))
+      .def("run", &PythonLoop::run, py::arg("signals"), "Trains; the GIL is released but for hooks and Python callbacks.")
+      .def("saved", [](PythonLoop& self) {
+        py::gil_scoped_release release;
+        self.loop.saved();
+      })
+      .def("vote", [](PythonLoop& self, std::optional<std::string> who, const std::string& reason) {
+        if (who) return self.loop.vote(*who, reason);
+        self.loop.request_stop(reason);
+      }, py::arg("who"), py::arg("reason"), "who None: the callback that is being called.")
+      .def("log", [](PythonLoop& self, const std::string& name, double value) { self.loop.log(name, value); })
+      .def("restore", [](PythonLoop& self, std::optional<double> best_fitness, std::int64_t best_epoch, const std::vector<py::dict>& history) {
+        std::vector<Metrics> epochs;
+        for (const py::dict& epoch : history) epochs.push_back(to_metrics(epoch));
+        self.loop.restore(best_fitness, best_epoch, std::move(epochs));
+      })
+      .def("peek", [](const PythonLoop& self) { return self.loop.peek(); })
+      .def("columns", [](const PythonLoop& self) { return columns(self.loop.recorder()); })
+      .def_property_readonly("epoch", [](const PythonLoop& self) { return self.loop.progress().epoch; })
+      .def_property_readonly("global_step", [](const PythonLoop& self) { return self.loop.progress().global_step; })
+      .def_property_readonly("stopping", [](const PythonLoop& self) { return self.loop.stopping(); })
+      .def_property_readonly("votes", [](const PythonLoop& self) {
+        py::list votes;
+        for (const StopVote& vote : self.loop.votes()) votes.append(to_dict(vote));
+        return votes;
+      })
+      .def_property_readonly("metrics", [](const PythonLoop& self) { return to_dict(self.loop.metrics()); })
+      .def_property_readonly("history", [](const PythonLoop& self) {
+        py::list epochs;
+        for (const Metrics& metrics : self.loop.history()) epochs.append(to_dict(metrics));
+        return epochs;
+      })
+      .def_property_readonly("fitness", [](const PythonLoop& self) { return self.loop.fitness(); })
+      .def_property_readonly("best_fitness", [](const PythonLoop& self) { return self.loop.best_fitness(); })
+      .def_property_readonly("best_epoch", [](const PythonLoop& self) { return self.loop.best_epoch(); })
+      .def_property_readonly("epochs_run", [](const PythonLoop& self) { return self.loop.epochs_run(); });
+  bind_config(loop);
+}
