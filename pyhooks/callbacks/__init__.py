@@ -1,0 +1,10 @@
+"""Python callbacks: they listen to runs and epochs, and are plain Python."""
+
+from pyhooks.callbacks.base import Callback
+from pyhooks.callbacks.checkpoint import Checkpoint
+from pyhooks.callbacks.csv_logger import CSVLogger
+from pyhooks.callbacks.early_stopping import EarlyStopping
+from pyhooks.callbacks.monitor import Monitor
+from pyhooks.callbacks.progress_bar import ProgressBar
+
+__all__ = ["CSVLogger", "Callback", "Checkpoint", "EarlyStopping", "Monitor", "ProgressBar"]
