@@ -1,0 +1,110 @@
+"""Checks of what users pass in: each error says what came, what was wanted and what to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from pyhooks.engines import CHOICES
+from pyhooks.schedule import Schedule
+from pyhooks.step import Step
+
+
+def model_loss_optimizer(model: object, loss: object, optimizer: object) -> None:
+    """Check the kinds of the trainer's first three arguments."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is a {_kind(model)}; wanted a torch.nn.Module")
+    if isinstance(loss, type) or not callable(loss):
+        hint = f": make an object of it, {loss.__name__}()" if isinstance(loss, type) else ""
+        raise TypeError(f"loss is {_kind(loss)}; wanted a function (outputs, targets) -> 0-d tensor, as F.cross_entropy{hint}")
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer is {_kind(optimizer)}; wanted a torch.optim object, as torch.optim.Adam(model.parameters())")
+
+
+def choices(*, engine: object, fitness: object, seed: object) -> None:
+    """Check the trainer's words and its seed."""
+    if engine not in CHOICES:
+        raise ValueError(f"engine is {engine!r}; wanted one of {', '.join(map(repr, CHOICES))}")
+    if fitness is not None and (not isinstance(fitness, str) or not fitness.lstrip("-")):
+        raise TypeError(f'fitness is {fitness!r}; wanted the name of a metric, as "val/accuracy", or "-val/loss" for lower is better')
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63):
+        raise ValueError(f"seed is {seed!r}; wanted an integer from 0 to 2**63 - 1, or None")
+
+
+def at_least(least: int, **values: object) -> None:
+    """Check named integers."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{name} is {value!r}, a {type(value).__name__}; wanted an integer of at least {least}")
+        if value < least:
+            raise ValueError(f"{name} is {value}; it must be at least {least}")
+
+
+def positive(**values: object) -> None:
+    """Check named numbers that may be None."""
+    for name, value in values.items():
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{name} is {value!r}, a {type(value).__name__}; wanted a number above 0, or None")
+        if not value > 0 or math.isnan(value):
+            raise ValueError(f"{name} is {value}; it must be above 0 (None: no clipping)")
+
+
+def metrics(given: object) -> Mapping[str, Any]:
+    """Check the dict of metrics."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise TypeError(f'metrics is {_kind(given)}; wanted a dict of name to metric, as {{"accuracy": pyhooks.metrics.accuracy}}')
+    for name in given:
+        if not isinstance(name, str) or not name or name == "loss":
+            raise ValueError(f'a metric is named {name!r}; wanted a string other than "loss", which the loss itself has')
+    return given
+
+
+def schedule(given: Any, optimizer: Optimizer) -> Schedule | None:
+    """Make the schedule from a scheduler or a pair (scheduler, "batch")."""
+    if given is None:
+        return None
+    scheduler, per = given if isinstance(given, tuple) and len(given) == 2 else (given, "epoch")
+    if not isinstance(scheduler, LRScheduler):
+        raise TypeError(f'scheduler is {_kind(scheduler)}; wanted a torch.optim.lr_scheduler object, or the pair (scheduler, "batch")')
+    if scheduler.optimizer is not optimizer:
+        raise ValueError("the scheduler was made for another optimizer than the trainer's: make it from the optimizer you pass")
+    return Schedule(scheduler, per)
+
+
+def same_device(step: Step) -> None:
+    """Refuse a model spread over devices, or on one that cannot be trained on."""
+    devices = {str(tensor.device) for tensor in (*step.parameters().values(), *step.constants().values())}
+    if len(devices) > 1:
+        raise ValueError(f"the model's tensors are on several devices ({', '.join(sorted(devices))}); move it to one with model.to(device)")
+    if devices - {"cpu"}:
+        raise ValueError(f"the model is on {devices.pop()}, the data comes from the CPU; this version trains on the CPU: model.to('cpu')")
+    if not step.parameters():
+        raise ValueError("the model has no trainable parameter: every parameter has requires_grad=False, or there is none")
+
+
+def fresh_folder(parent: Path, name: str) -> Path:
+    """The first of parent/name, parent/name2, parent/name3, ... that does not exist; it is made."""
+    parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        folder = parent / (name if number == 1 else f"{name}{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def _kind(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"

@@ -1,0 +1,46 @@
+"""``trainer.explain()``: who is called when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyhooks import events
+
+if TYPE_CHECKING:
+    from pyhooks.trainer import Trainer
+
+
+def explain(trainer: Trainer) -> str:
+    """Describe the engine, and for each event its listeners in order.
+
+    Args:
+        trainer: whose callbacks.
+
+    Returns:
+        Lines of text.
+    """
+    lines = [f"engine: {trainer.engine}"]
+    if trainer._provider.reason:
+        lines.append("  " + trainer._provider.reason.replace("\n", "\n  "))
+    for event, kind in events.KINDS.items():
+        listeners = trainer._dispatcher.listeners(event)
+        if listeners:
+            lines.append(f"{event} ({kind})")
+            lines.extend(f"  {_line(info)}" for info in listeners)
+    if len(lines) == 1:
+        lines.append("no callbacks")
+    return "\n".join(lines)
+
+
+def _line(info: dict[str, Any]) -> str:
+    filters = []
+    if info["every"] != 1:
+        filters.append(f"every={info['every']}")
+    if info["after"]:
+        filters.append(f"after={info['after']}")
+    if info["before"] is not None:
+        filters.append(f"before={info['before']}")
+    if info["once"]:
+        filters.append("once")
+    who = "native" if info["native"] else "Python"
+    return f"{info['phase']:<8} {info['label']} ({who}{', ' if filters else ''}{', '.join(filters)})"

@@ -1,0 +1,203 @@
+"""One call of ``fit``: sets the native loop up, runs it, and puts everything back in order."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pyhooks import _C
+from pyhooks.data import Data, make_data
+from pyhooks.engines import fingerprint
+from pyhooks.history import History, Result, describe_votes
+from pyhooks.modes import Modes
+from pyhooks.optim import OptimizerBridge
+
+if TYPE_CHECKING:
+    from pyhooks.trainer import Trainer
+
+
+@dataclasses.dataclass(frozen=True)
+class FitOptions:
+    """What ``fit`` was asked for besides the data."""
+
+    epochs: int
+    batch_size: int
+    shuffle: bool
+    drop_last: bool
+
+
+class Fit:
+    """A run of the loop, while it lasts and afterwards.
+
+    Args:
+        trainer: whose run it is.
+        train: the user's training data.
+        val: the user's validation data, or None.
+        options: the rest.
+
+    Attributes:
+        loop: the native loop.
+    """
+
+    def __init__(self, trainer: Trainer, train: Any, val: Any, options: FitOptions) -> None:
+        self.trainer, self.options = trainer, options
+        self.loop = _C.Loop(trainer._dispatcher)
+        self._bridge: OptimizerBridge | None = None
+        self._train = self._data(train, "train", training=True)
+        self._val = None if val is None else self._data(val, "val", training=False)
+        self._table = False
+        self._owner = threading.get_ident()
+
+    def run(self) -> Result:
+        """Train; returns the result or raises what ended training."""
+        trainer = self.trainer
+        self._prepare()
+        modes = trainer._provider.modes = Modes(trainer._provider.step_modules())
+        if trainer.seed is not None:
+            torch.manual_seed(trainer.seed)
+        snapshot, trainer._snapshot = trainer._snapshot, None
+        if snapshot is not None:
+            snapshot.resume(self)
+        modes.set("train")
+        try:
+            self.loop.run(_signals())
+        finally:
+            modes.restore()
+            self.synchronise()
+        return Result(self.loop.metrics, History(self.loop), describe_votes(self.loop.votes), self.loop.epochs_run, trainer.save_dir)
+
+    def metric_names(self) -> list[str]:
+        """The metrics this run will produce."""
+        names = ["loss", *self.trainer._metrics]
+        parts = ["train"] if self._val is None else ["train", "val"]
+        logged = [name for info in self.trainer._dispatcher.registrations() for name in info["logs"]]
+        rates = [f"lr/pg{i}" for i in range(len(self.trainer._optimizer.param_groups))]
+        return list(dict.fromkeys([*(f"{part}/{name}" for part in parts for name in names), *rates, *logged]))
+
+    def synchronise(self) -> None:
+        """Bring the user's optimizer up to date with what was made natively."""
+        if self._bridge is not None:
+            self._bridge.pull()
+
+    def request_stop(self, reason: str) -> None:
+        """Vote to stop, in the name of the callback that is being called, if one is."""
+        if threading.get_ident() != self._owner:
+            raise RuntimeError("request_stop was called from another thread than fit()'s; call it from a callback")
+        self.loop.vote(None, reason)
+
+    @property
+    def sampler_state(self) -> torch.Tensor | None:
+        """The state of the generator that orders the training batches, if the run has one of its own."""
+        return None if self._train.sampler is None else self._train.sampler.generator_state
+
+    @sampler_state.setter
+    def sampler_state(self, state: torch.Tensor) -> None:
+        if self._train.sampler is not None:
+            self._train.sampler.generator_state = state
+
+    def _data(self, value: Any, what: str, *, training: bool) -> Data:
+        options = self.options
+        return make_data(
+            value,
+            what,
+            batch_size=options.batch_size,
+            shuffle=training and options.shuffle,
+            drop_last=training and options.drop_last,
+            seed=self.trainer.seed,
+            training=training,
+            draws_random=self._draws_random,
+        )
+
+    def _draws_random(self) -> bool:
+        engine = self.trainer._engine
+        return True if engine is None else engine.draws_random
+
+    def _prepare(self) -> None:
+        trainer, loop = self.trainer, self.loop
+        params = trainer._provider.blank_step().parameters()
+        loop.epochs = self.options.epochs
+        loop.accumulate = trainer._accumulate
+        loop.clip_norm, loop.clip_value = trainer._clip_norm, trainer._clip_value
+        loop.fitness_name = self._fitness()
+        loop.param_names, loop.params = list(params), list(params.values())
+        for name, metric in trainer._metrics.items():
+            loop.add_metric(name, None if metric.is_ratio else metric.compute)
+        loop.train = self._train.source
+        loop.val = None if self._val is None else self._val.source
+        self._bridge = OptimizerBridge(trainer._optimizer, params)
+        loop.optimizer = self._bridge.native
+        loop.setup = self._setup
+        loop.begin_epoch, loop.end_batches = self._begin_epoch, self._end_batches
+        loop.on_error, loop.on_secondary_error = self._on_error, _on_secondary_error
+
+    def _fitness(self) -> str:
+        name = self.trainer._fitness_name
+        if name is None:
+            return "-train/loss" if self._val is None else "-val/loss"
+        if name.removeprefix("-") not in self.metric_names():
+            raise ValueError(f"fitness is {name!r}, which this run will not produce; it will produce {', '.join(self.metric_names())}")
+        return name
+
+    def _setup(self) -> None:
+        """Make the engine and capture a plan for each kind of batch that is known to come."""
+        trainer = self.trainer
+        trainer._provider.spec = self._train.spec
+        self._use_spec()
+        self.loop.engine = trainer._engine
+        if isinstance(trainer._engine, _C.GraphEngine):
+            for data, mode in ((self._train, "train"), (self._val, "eval")):
+                for example in data.examples if data else ():
+                    trainer._engine.prepare(mode, example)
+
+    def _use_spec(self) -> None:
+        """Keep the engine with its plans unless something they have baked in has changed."""
+        trainer = self.trainer
+        wanted = fingerprint(trainer._provider, self._train.spec())
+        if trainer._engine is None or trainer._engine_for != wanted:
+            trainer._engine, trainer._engine_for = trainer._provider.engine(), wanted
+
+    def _begin_epoch(self, steps: int) -> list[float]:
+        assert self._bridge is not None
+        self._bridge.push()
+        schedule = self.trainer._schedule
+        self._table = schedule is not None and schedule.per == "batch"
+        if schedule is None or not self._table:
+            return []
+        if steps < 0:
+            raise ValueError(
+                "a schedule per batch needs to know how many batches an epoch has, and the training data cannot tell (no len()): "
+                "pass data with a length, or the scheduler alone to step it once an epoch"
+            )
+        rows: list[float] = schedule.table(steps).ravel().tolist()
+        return rows
+
+    def _end_batches(self, steps: int) -> None:
+        assert self._bridge is not None
+        if self._table and self.trainer._schedule is not None:
+            self._bridge.leave_to_schedule()
+            self.trainer._schedule.advance(steps)
+            self._table = False
+        self._bridge.pull()
+
+    def _on_error(self, error: BaseException) -> None:
+        self.trainer.exception = error
+
+
+def _on_secondary_error(error: BaseException) -> None:
+    warnings.warn(f"while training was ending with an exception, another was raised: {error!r}", stacklevel=2)
+
+
+def _signals() -> list[int]:
+    """Signals that Python handles: noticed between batches, so that Ctrl-C works while no Python runs."""
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    handled = []
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            handled.append(int(number))
+    return handled

@@ -1,0 +1,109 @@
+"""From what the user hands to ``add_callback`` to a native registration."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pyhooks import _C, events
+from pyhooks.callbacks import Callback
+from pyhooks.native import NativeCallback
+
+if TYPE_CHECKING:
+    from pyhooks.trainer import Trainer
+
+
+class Handle:
+    """A registration: keep it to remove the callback again.
+
+    Example:
+        >>> handle = trainer.add_callback("on_train_end", print)     # doctest: +SKIP
+        >>> handle.remove()                                          # doctest: +SKIP
+    """
+
+    def __init__(self, trainer: Trainer, number: int, label: str) -> None:
+        self._trainer, self._number, self.label = trainer, number, label
+
+    def remove(self) -> bool:
+        """Stop calling it, from the next call on. False if it is gone already."""
+        return self._trainer._remove(self._number)
+
+    def __repr__(self) -> str:
+        return f"Handle({self.label!r})"
+
+
+def listener(target: Any, event: str | None, trainer: Trainer) -> tuple[_C.Listener, str, int | None]:
+    """Make what the dispatcher calls.
+
+    Args:
+        target: a function, a Python callback object, or a native one.
+        event: the one event to listen to; None: all that the object overrides.
+        trainer: handed to Python callbacks.
+
+    Returns:
+        The listener, its label, and the mask of events it is restricted to (None: no restriction).
+
+    Raises:
+        TypeError: not something that can be called at events.
+        ValueError: Python on a batch event, or an object that does not listen to ``event``.
+    """
+    if inspect.isclass(target) and issubclass(target, Callback | NativeCallback):
+        raise TypeError(f"got the class {target.__name__}, wanted an object of it: {target.__name__}(...)")
+    if isinstance(target, NativeCallback):
+        made = target.make()
+        return made, type(target).__name__ if type(target) is not NativeCallback else target.name, _mask(made, event, repr(target))
+    if isinstance(target, Callback):
+        made = _from_object(target, trainer)
+        return made, type(target).__name__, _mask(made, event, type(target).__name__)
+    if event is None:
+        raise TypeError(
+            f"add_callback got {target!r} alone: wanted an event and a function, as add_callback('on_train_epoch_end', fn), "
+            "or a callback object (pyhooks.Callback, pyhooks.native...)"
+        )
+    return _from_function(target, event, trainer), _name_of(target), None
+
+
+def _from_object(callback: Callback, trainer: Trainer) -> _C.Listener:
+    methods = {}
+    for name, kind in events.KINDS.items():
+        method = getattr(callback, name, None)
+        if method is None or getattr(type(callback), name, None) is getattr(Callback, name, None):
+            continue
+        if kind == "batch":
+            events.check_python(name)
+        _check_arity(method, f"{type(callback).__name__}.{name}")
+        methods[name] = method
+    return _C.python_callback(methods, trainer, callback.phase, list(callback.logs))
+
+
+def _from_function(function: Callable[..., Any], event: str, trainer: Trainer) -> _C.Listener:
+    if not callable(function):
+        raise TypeError(f"add_callback({event!r}, ...) got {function!r}, wanted a function of one argument, the trainer")
+    events.check_python(event)
+    _check_arity(function, _name_of(function))
+    return _C.python_callback({event: function}, trainer, "observe", [])
+
+
+def _check_arity(function: Callable[..., Any], name: str) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # a builtin that does not tell
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        raise TypeError(f"{name}{signature} cannot be called with one argument, the trainer ({error}): define it as {name.split('.')[-1]}(trainer)") from None
+
+
+def _mask(made: _C.Listener, event: str | None, name: str) -> int | None:
+    """Restrict to one event, and to run events, where callbacks reset themselves."""
+    if event is None:
+        return None
+    if events.check(event) not in made.events:
+        raise ValueError(f"{name} does not listen to {event!r}; it listens to {', '.join(made.events)}: leave the event out")
+    return sum(1 << i for i, (other, kind) in enumerate(events.KINDS.items()) if other == event or kind == "run")
+
+
+def _name_of(function: Any) -> str:
+    return str(getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or type(function).__name__)

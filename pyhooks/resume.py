@@ -1,0 +1,200 @@
+"""What a checkpoint holds of a trainer, and how it comes back."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from pyhooks import checkpoint
+from pyhooks.optim import hyper_of, set_hyper
+
+if TYPE_CHECKING:
+    from pyhooks.fit import Fit
+    from pyhooks.trainer import Trainer
+
+
+@dataclasses.dataclass
+class Snapshot:
+    """A trainer's state at the end of an epoch.
+
+    Args:
+        tensors: "model.<name>", "loss.<name>", "optimizer.<i>.<name>", "rng.default", "rng.sampler",
+            "callback.<i>.<key>".
+        meta: numbers and words, JSON-able.
+    """
+
+    tensors: dict[str, Tensor]
+    meta: dict[str, Any]
+
+    @classmethod
+    def take(cls, trainer: Trainer) -> Snapshot:
+        """Of a trainer now, in or after a ``fit``."""
+        fit = trainer._fit
+        if fit is None:
+            raise RuntimeError("a checkpoint was asked for before fit(): there is nothing to save but the model itself")
+        tensors: dict[str, Tensor] = {"rng.default": torch.default_generator.get_state()}
+        for prefix, module in _modules(trainer):
+            tensors |= {f"{prefix}.{name}": value.detach().clone() for name, value in module.state_dict().items()}
+        if fit.sampler_state is not None:
+            tensors["rng.sampler"] = fit.sampler_state
+        optimizer_tensors, optimizer = _optimizer_state(trainer)
+        callback_tensors, callbacks = _callback_states(trainer)
+        meta = {
+            "epoch": trainer.epoch,
+            "epochs_done": trainer.epoch + 1,
+            "global_step": trainer.global_step,
+            "best_fitness": trainer.best_fitness,
+            "best_epoch": trainer.best_epoch,
+            "history": [*trainer.history.epochs[:-1], trainer.metrics] if trainer.history.epochs else [],
+            "optimizer": optimizer,
+            "scheduler": None if trainer.scheduler is None else _encode(trainer.scheduler.state_dict()),
+            "callbacks": callbacks,
+        }
+        return cls({**tensors, **optimizer_tensors, **callback_tensors}, meta)
+
+    def parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and meta, as ``pyhooks.checkpoint.save`` takes them."""
+        return self.tensors, self.meta
+
+    @classmethod
+    def load(cls, trainer: Trainer, path: str | os.PathLike[str]) -> Snapshot:
+        """Read a file and load model, optimizer, scheduler and callbacks; the rest waits for :meth:`resume`."""
+        tensors, meta = checkpoint.load(path)
+        snapshot = cls(tensors, meta)
+        for prefix, module in _modules(trainer):
+            module.load_state_dict(snapshot._under(prefix))
+        snapshot._load_optimizer(trainer)
+        if trainer.scheduler is not None and meta["scheduler"] is not None:
+            trainer.scheduler.load_state_dict(_decode(meta["scheduler"]))
+        snapshot._load_callbacks(trainer)
+        return snapshot
+
+    def resume(self, fit: Fit) -> None:
+        """Set a run's counters and random numbers, just before it starts."""
+        meta, loop = self.meta, fit.loop
+        if meta["epochs_done"] >= fit.options.epochs:
+            raise ValueError(
+                f"the checkpoint was made after epoch {meta['epochs_done']}, and fit was asked for epochs={fit.options.epochs} in all: "
+                "ask for more epochs to go on"
+            )
+        loop.start_epoch, loop.start_step = meta["epochs_done"], meta["global_step"]
+        best_epoch = -1 if meta["best_epoch"] is None else meta["best_epoch"]
+        loop.restore(meta["best_fitness"], best_epoch, meta["history"])
+        torch.default_generator.set_state(self.tensors["rng.default"])
+        if "rng.sampler" in self.tensors:
+            fit.sampler_state = self.tensors["rng.sampler"]
+
+    def _under(self, prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(f"{prefix}."): tensor for name, tensor in self.tensors.items() if name.startswith(f"{prefix}.")}
+
+    def _load_optimizer(self, trainer: Trainer) -> None:
+        groups = trainer._optimizer.param_groups
+        if len(groups) != len(self.meta["optimizer"]):
+            raise ValueError(f"the checkpoint has {len(self.meta['optimizer'])} parameter groups, the optimizer has {len(groups)}")
+        for group, saved in zip(groups, self.meta["optimizer"], strict=True):
+            set_hyper(group, saved["hyper"])
+            group.update({key: value for key, value in saved.items() if key != "hyper"})
+        for i, param in enumerate(_optimizer_params(trainer)):
+            state = self._under(f"optimizer.{i}")
+            if state:
+                trainer._optimizer.state[param].update(state)
+
+    def _load_callbacks(self, trainer: Trainer) -> None:
+        saved = self.meta["callbacks"]
+        ours = [callback for _, callback in trainer._python_callbacks]
+        kinds = [type(callback).__name__ for callback in ours]
+        if kinds != [entry["kind"] for entry in saved]:
+            raise ValueError(
+                f"the checkpoint was made with the callbacks {[entry['kind'] for entry in saved]}, this trainer has {kinds}: "
+                "add the same ones, in the same order, before load_checkpoint"
+            )
+        for i, (callback, entry) in enumerate(zip(ours, saved, strict=True)):
+            callback.load_state_dict(_with_tensors(_decode(entry["state"]), self._under(f"callback.{i}")))
+
+
+def _modules(trainer: Trainer) -> list[tuple[str, nn.Module]]:
+    return list(zip(("model", "loss"), trainer._provider.step_modules(), strict=False))
+
+
+def _optimizer_params(trainer: Trainer) -> list[Tensor]:
+    return [param for group in trainer._optimizer.param_groups for param in group["params"]]
+
+
+def _optimizer_state(trainer: Trainer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    optimizer = trainer.optimizer  # brought up to date
+    tensors = {
+        f"optimizer.{i}.{key}": value.detach().clone()
+        for i, param in enumerate(_optimizer_params(trainer))
+        for key, value in optimizer.state.get(param, {}).items()
+        if isinstance(value, Tensor)
+    }
+    groups = []
+    for group in optimizer.param_groups:
+        plain = {key: value for key, value in group.items() if isinstance(value, bool | int | float | str)}
+        groups.append({**plain, "hyper": list(hyper_of(group))})
+    return tensors, groups
+
+
+def _callback_states(trainer: Trainer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    tensors: dict[str, Tensor] = {}
+    states = []
+    for i, (_, callback) in enumerate(trainer._python_callbacks):
+        state = _without_tensors(callback.state_dict(), f"callback.{i}", tensors)
+        states.append({"kind": type(callback).__name__, "state": _encode(state)})
+    return tensors, states
+
+
+def _without_tensors(value: Any, name: str, found: dict[str, Tensor]) -> Any:
+    """Move tensors in nested dicts out, under dotted names; what is left is JSON-able."""
+    if isinstance(value, Tensor):
+        found[name] = value.detach().clone()
+        return {"__tensor__": name.split(".", 2)[2]}
+    if isinstance(value, dict):
+        return {key: _without_tensors(item, f"{name}.{key}", found) for key, item in value.items()}
+    return value
+
+
+def _with_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {"__tensor__"}:
+            return tensors[value["__tensor__"]]
+        return {key: _with_tensors(item, tensors) for key, item in value.items()}
+    return value
+
+
+def _encode(value: Any) -> Any:
+    """JSON for a scheduler's or callback's state: keeps Counters, tuples and non-string keys."""
+    if isinstance(value, collections.Counter):
+        return {"__counter__": [[key, count] for key, count in value.items()]}
+    if isinstance(value, dict):
+        if all(isinstance(key, str) for key in value):
+            return {key: _encode(item) for key, item in value.items()}
+        return {"__items__": [[_encode(key), _encode(item)] for key, item in value.items()]}
+    if isinstance(value, tuple):
+        return {"__tuple__": [_encode(item) for item in value]}
+    if isinstance(value, list):
+        return [_encode(item) for item in value]
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return value.item()
+    json.dumps(value)  # TypeError names what cannot be kept
+    return value
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decode(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"__counter__"}:
+        return collections.Counter(dict(value["__counter__"]))
+    if set(value) == {"__items__"}:
+        return {_decode(key): _decode(item) for key, item in value["__items__"]}
+    if set(value) == {"__tuple__"}:
+        return tuple(_decode(item) for item in value["__tuple__"])
+    return {key: _decode(item) for key, item in value.items()}

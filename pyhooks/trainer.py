@@ -1,0 +1,399 @@
+"""The trainer: what a user of pyhooks holds."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from pyhooks import _C, checking, events, inference
+from pyhooks.callbacks import Callback, ProgressBar
+from pyhooks.engines import StepProvider
+from pyhooks.explain import explain
+from pyhooks.fit import Fit, FitOptions
+from pyhooks.history import History, Result, describe_votes
+from pyhooks.metrics import Metric, as_metric
+from pyhooks.native import NativeCallback
+from pyhooks.registration import Handle, listener
+from pyhooks.resume import Snapshot
+from pyhooks.schedule import Schedule
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Trainer:
+    """Trains a model in a native loop.
+
+    Args:
+        model: its parameters are trained in place.
+        loss: ``loss(outputs, targets)`` returns a 0-d tensor. A module's own parameters are trained too.
+        optimizer: a ``torch.optim`` object over the model's trainable parameters. SGD, Adam, AdamW and Adagrad run natively,
+            bit-identical to their ``fused=True``; its state is kept up to date.
+        metrics: name to metric: one of :mod:`pyhooks.metrics`, or a function ``(outputs, targets) -> 0-d tensor``.
+        scheduler: any ``torch.optim.lr_scheduler``, stepped once an epoch; or ``(scheduler, "batch")``.
+        callbacks: as given to :meth:`add_callback`.
+        engine: "graph": the captured step; "python": forward and loss in Python; "auto" (default): graph, and where a model
+            cannot be captured python, with a warning that says why.
+        accumulate: batches an optimizer step; each loss is divided by it, and an epoch's short last group is stepped too.
+        clip_norm: largest total gradient norm, as ``torch.nn.utils.clip_grad_norm_``.
+        clip_value: largest absolute gradient, as ``torch.nn.utils.clip_grad_value_``; after ``clip_norm``.
+        fitness: the metric that decides what is best, a leading "-" for lower is better. Default: "-val/loss", without
+            validation "-train/loss".
+        seed: ``torch.manual_seed(seed)`` when ``fit`` starts, and batches in the order of
+            ``DataLoader(shuffle=True, generator=torch.Generator().manual_seed(seed))``. Default: None, the default
+            generator as it is.
+        verify: how many first batches of each captured plan to compare with eager, bit for bit. Default: 2; 0: none.
+        save_dir: the run's folder. Default: None; callbacks that need one make runs/train, runs/train2, ...
+        progress: show a progress bar in a terminal. Default: True.
+
+    Raises:
+        TypeError: an argument of the wrong kind.
+        ValueError: an argument out of range; parameters missing from the optimizer.
+
+    Example:
+        >>> import torch, torch.nn.functional as F
+        >>> net = nn.Linear(4, 1)
+        >>> trainer = Trainer(net, F.mse_loss, torch.optim.Adam(net.parameters()), progress=False, seed=0)
+        >>> trainer.fit((torch.zeros(8, 4), torch.zeros(8, 1)), epochs=2, batch_size=4).epochs_run
+        2
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Callable[[Any, Any], Tensor],
+        optimizer: Optimizer,
+        *,
+        metrics: Mapping[str, Metric | Callable[[Any, Any], Tensor]] | None = None,
+        scheduler: Any = None,
+        callbacks: Sequence[Callback | NativeCallback] = (),
+        engine: str = "auto",
+        accumulate: int = 1,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        fitness: str | None = None,
+        seed: int | None = None,
+        verify: int = 2,
+        save_dir: str | os.PathLike[str] | None = None,
+        progress: bool = True,
+    ) -> None:
+        checking.model_loss_optimizer(model, loss, optimizer)
+        checking.choices(engine=engine, fitness=fitness, seed=seed)
+        checking.at_least(1, accumulate=accumulate)
+        checking.at_least(0, verify=verify)
+        checking.positive(clip_norm=clip_norm, clip_value=clip_value)
+        self.model = model
+        self.seed = seed
+        self._accumulate, self._clip_norm, self._clip_value = accumulate, clip_norm, clip_value
+        self._fitness_name = fitness
+        self._optimizer = optimizer
+        self._metrics = {name: as_metric(name, metric) for name, metric in checking.metrics(metrics).items()}
+        self._schedule = checking.schedule(scheduler, optimizer)
+        self._provider = StepProvider(model, loss, self._metrics, accumulate, engine, verify)
+        checking.same_device(self._provider.blank_step())
+        self._engine: _C.StepEngine | None = None
+        self._engine_for: object = None
+        self._inference_engine: _C.StepEngine | None = None
+        self._inference_for: object = None
+        self._engine_choice = engine
+        self._dispatcher = _C.Dispatcher()
+        self._fit: Fit | None = None
+        self._running: int | None = None  # the thread of a running fit
+        self._snapshot: Snapshot | None = None
+        self._python_callbacks: list[tuple[int, Callback]] = []
+        self.save_dir = None if save_dir is None else Path(save_dir)
+        self.exception: BaseException | None = None
+        for callback in callbacks:
+            self.add_callback(callback)
+        if progress:
+            self.add_callback(ProgressBar())
+
+    # --- training -----------------------------------------------------------------------------------------------
+
+    def fit(
+        self, train: Any, val: Any = None, *, epochs: int, batch_size: int = 32, shuffle: bool = True, drop_last: bool = False
+    ) -> Result:
+        """Train.
+
+        Args:
+            train: ``(inputs, targets)`` of tensors or numpy arrays (memory-mapped ones too), where each may be a tuple or a dict
+                of them; a ``TensorDataset``, another ``Dataset``, a ``DataLoader``, or an iterable of batches.
+            val: the same, to validate with after each epoch. Default: None.
+            epochs: how many.
+            batch_size: rows a batch (not for loaders, which have their own). Default: 32.
+            shuffle: a new order each epoch (not for loaders). Default: True.
+            drop_last: leave out a short last batch (not for loaders). Default: False.
+
+        Returns:
+            The last epoch's metrics, the history, and why training stopped.
+
+        Raises:
+            TypeError: data of a kind that is not understood.
+            ValueError: empty data, different numbers of rows, a batch larger than the set.
+            pyhooks.CaptureError: ``engine="graph"`` and the step cannot be captured.
+            Exception: whatever the model, the loss or a callback raised, as it was raised.
+        """
+        checking.at_least(1, epochs=epochs, batch_size=batch_size)
+        if self._running is not None:
+            raise RuntimeError("this trainer is training already; make another trainer to train inside or beside it")
+        options = FitOptions(epochs, batch_size, bool(shuffle), bool(drop_last))
+        self._fit = Fit(self, train, val, options)
+        self._running = threading.get_ident()
+        self.exception = None
+        try:
+            return self._fit.run()
+        finally:
+            self._running = None
+
+    def evaluate(self, data: Any, batch_size: int = 32) -> dict[str, float]:
+        """The loss and the metrics on data, the model in eval mode: ``{"loss": ..., "accuracy": ...}``.
+
+        Args:
+            data: as for :meth:`fit`.
+            batch_size: rows a batch. Default: 32.
+        """
+        checking.at_least(1, batch_size=batch_size)
+        return inference.evaluate(self, data, batch_size)
+
+    def predict(self, x: Any, batch_size: int = 32) -> Any:
+        """The model's outputs for inputs, the model in eval mode, joined along the first dimension.
+
+        Args:
+            x: a tensor, an array, or a tuple or dict of them, as the model takes them.
+            batch_size: rows a batch. Default: 32.
+
+        Returns:
+            What the model returns (a tensor, tuple, dict, dataclass), for all rows.
+        """
+        checking.at_least(1, batch_size=batch_size)
+        return inference.predict(self, x, batch_size)
+
+    # --- callbacks ----------------------------------------------------------------------------------------------
+
+    def add_callback(
+        self,
+        event: str | Callback | NativeCallback,
+        callback: Any = None,
+        *,
+        every: int = 1,
+        once: bool = False,
+        after: int = 0,
+        before: int | None = None,
+    ) -> Handle:
+        """Register a function for an event, or a callback object for all events it overrides.
+
+        The n-th occurrence of an event in a ``fit`` (n from 1) calls it if ``after < n < before`` and ``every`` divides n.
+
+        Args:
+            event: an event's name, as "on_train_epoch_end"; or the callback object.
+            callback: a function of one argument, the trainer; or a callback object to be called at this event only.
+            every: call it at every n-th occurrence. Default: 1.
+            once: remove it after its first call. Default: False.
+            after: skip that many occurrences. Default: 0.
+            before: stop before this occurrence. Default: None, never.
+
+        Returns:
+            A handle with ``remove()``.
+
+        Raises:
+            TypeError: not callable with one argument.
+            ValueError: no such event, or a Python function on a batch event (the message names the native ways).
+
+        Example:
+            >>> trainer.add_callback("on_train_epoch_end", lambda trainer: print(trainer.metrics))     # doctest: +SKIP
+        """
+        checking.at_least(1, every=every)
+        checking.at_least(0, after=after)
+        if before is not None:
+            checking.at_least(1, before=before)
+        name, target = (events.check(event), callback) if isinstance(event, str) else (None, event)
+        if name is None and callback is not None:
+            raise TypeError(f"add_callback got two callbacks, {event!r} and {callback!r}; wanted an event's name first, or one object")
+        self._check_thread("add_callback")
+        made, label, only = listener(target, name, self)
+        if self._running is None and self._fit is not None:
+            warnings.warn(f"training has ended; {label} will be called from the next fit() on", stacklevel=2)
+        number = self._dispatcher.add(made, only, every, bool(once), after, before, label)
+        if isinstance(target, Callback):
+            self._python_callbacks.append((number, target))
+        return Handle(self, number, label)
+
+    @overload
+    def on(self, event: str, function: None = None, **filters: Any) -> Callable[[Function], Function]: ...
+    @overload
+    def on(self, event: str, function: Function, **filters: Any) -> Function: ...
+    def on(self, event: str, function: Any = None, **filters: Any) -> Any:
+        """Register the decorated function: ``@trainer.on("on_train_epoch_end", every=10)``; filters as in :meth:`add_callback`."""
+        events.check(event)
+
+        def register(target: Function) -> Function:
+            self.add_callback(event, target, **filters)
+            return target
+
+        return register if function is None else register(function)
+
+    def explain(self) -> str:
+        """Print (and return) who is called at which event, in which order, with which filters, natively or in Python."""
+        text = explain(self)
+        print(text)
+        return text
+
+    def callback_stats(self) -> list[dict[str, Any]]:
+        """What each callback cost in the last ``fit``: label, native, calls, total_ns, mean_ns, max_ns, stops.
+
+        Native calls at batch events are all counted, every 64th is timed.
+        """
+        wanted = ("label", "native", "calls", "total_ns", "mean_ns", "max_ns", "stops")
+        return [{key: info[key] for key in wanted} for info in self._dispatcher.registrations()]
+
+    # --- what callbacks read ------------------------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch, from 0; after training the last one."""
+        return self._loop.epoch if self._fit else 0
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs the current or last ``fit`` was asked for."""
+        return self._fit.options.epochs if self._fit else 0
+
+    @property
+    def global_step(self) -> int:
+        """Optimizer steps made."""
+        return self._loop.global_step if self._fit else 0
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """This epoch's metrics: "train/loss", "val/loss", "train/accuracy", "lr/pg0" and what callbacks logged."""
+        return self._loop.metrics if self._fit else {}
+
+    @property
+    def metric_names(self) -> list[str]:
+        """The metrics this run will produce."""
+        return self._fit.metric_names() if self._fit else []
+
+    @property
+    def loss(self) -> float:
+        """The latest batch's loss."""
+        return self.peek().loss
+
+    @property
+    def fitness(self) -> float | None:
+        """How good the last finished epoch was, higher is better; None before the first."""
+        return self._loop.fitness if self._fit else None
+
+    @property
+    def best_fitness(self) -> float | None:
+        """The highest fitness so far."""
+        return self._loop.best_fitness if self._fit else None
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch of the highest fitness; None before there is one."""
+        return self._loop.best_epoch if self._fit and self._loop.best_fitness is not None else None
+
+    @property
+    def stop(self) -> bool:
+        """Whether somebody voted to stop. Setting it to True is a vote."""
+        return self._loop.stopping if self._fit else False
+
+    @stop.setter
+    def stop(self, value: bool) -> None:
+        if not value:
+            raise ValueError("a vote to stop cannot be taken back: trainer.stop can only be set to True")
+        self.request_stop("trainer.stop was set")
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Who voted to stop, why and when; None if nobody did."""
+        return describe_votes(self._loop.votes) if self._fit else None
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer, its state up to date."""
+        if self._fit:
+            self._fit.synchronise()
+        return self._optimizer
+
+    @property
+    def scheduler(self) -> Any:
+        """The scheduler, or None."""
+        return self._schedule.scheduler if self._schedule else None
+
+    @property
+    def engine(self) -> str:
+        """The engine at work: "graph" or "python"; before the first ``fit`` the one asked for."""
+        return self._engine.name if self._engine else self._engine_choice
+
+    @property
+    def history(self) -> History:
+        """The current or last ``fit``'s history."""
+        return History(self._loop if self._fit else None)
+
+    def peek(self) -> _C.Peek:
+        """Where training stands, from any thread, without disturbing it."""
+        return self._loop.peek() if self._fit else _C.Peek()
+
+    def request_stop(self, reason: str) -> None:
+        """Vote to end training after this event (from a callback), or this batch (from another thread)."""
+        if self._fit is None:
+            raise RuntimeError("request_stop was called before fit(): there is no training to stop")
+        self._fit.request_stop(str(reason))
+
+    def log(self, name: str, value: float) -> None:
+        """Add a metric to this epoch's, from a callback."""
+        if self._running is None:
+            raise RuntimeError("log was called outside of fit(): there is no epoch to log to")
+        self._loop.log(name, float(value))
+
+    # --- saving -------------------------------------------------------------------------------------------------
+
+    def run_dir(self) -> Path:
+        """The run's folder; made now, as runs/train, runs/train2, ..., if none was given."""
+        if self.save_dir is None:
+            self.save_dir = checking.fresh_folder(Path("runs"), "train")
+        self.save_dir.mkdir(parents=True, exist_ok=True)
+        return self.save_dir
+
+    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that is needed to go on: tensors by name, and JSON-able values; see :func:`pyhooks.checkpoint.save`."""
+        return Snapshot.take(self).parts()
+
+    def load_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Load a checkpoint: model, optimizer, schedule, callbacks, random numbers. The next ``fit`` goes on from its epoch.
+
+        Args:
+            path: what :class:`pyhooks.callbacks.Checkpoint` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            pyhooks.checkpoint.CheckpointError: the file is damaged.
+            ValueError: it does not fit this model or optimizer.
+        """
+        self._check_thread("load_checkpoint")
+        self._snapshot = Snapshot.load(self, path)
+
+    def saved(self, path: Path) -> None:
+        """Tell the run that a checkpoint is on disk: fires on_model_save and on_checkpoint_durable."""
+        self._loop.saved()
+
+    @property
+    def _loop(self) -> _C.Loop:
+        assert self._fit is not None
+        return self._fit.loop
+
+    def _remove(self, number: int) -> bool:
+        self._check_thread("remove")
+        self._python_callbacks = [(n, callback) for n, callback in self._python_callbacks if n != number]
+        return self._dispatcher.remove(number)
+
+    def _check_thread(self, what: str) -> None:
+        if self._running is not None and self._running != threading.get_ident():
+            raise RuntimeError(f"{what} was called from another thread while fit() runs; call it from a callback, or before fit()")
