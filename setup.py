@@ -44,9 +44,7 @@ def missing_tool() -> str | None:
     if not shutil.which("cmake"):
         return "no cmake on PATH. Install it with: pip install cmake"
     if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
-        return (
-            f"the headers of {sys.executable} are missing. On Debian and Ubuntu: apt-get install python3-dev"
-        )
+        return f"the headers of {sys.executable} are missing. On Debian and Ubuntu: apt-get install python3-dev"
     return None
 
 
@@ -94,9 +92,7 @@ class CMakeBuild(build_ext):
         options += [f"-DPYHOOKS_EDITABLE={editable}", *ninja()]
         options += [switch("PYHOOKS_CUDA", "AUTO"), switch("PYHOOKS_BUILD_TESTS", "OFF")]
         options += [switch("PYHOOKS_WERROR", "OFF")]
-        cmake(
-            "-S", ROOT, "-B", folder, "-G", "Ninja", *options, *shlex.split(os.environ.get("CMAKE_ARGS", ""))
-        )
+        cmake("-S", ROOT, "-B", folder, "-G", "Ninja", *options, *shlex.split(os.environ.get("CMAKE_ARGS", "")))
         jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL") or len(os.sched_getaffinity(0))
         cmake("--build", folder, "--parallel", jobs)
         shutil.rmtree(self.package_folder() / "include", ignore_errors=True)  # a removed header must not stay
@@ -110,9 +106,7 @@ class CMakeBuild(build_ext):
         """Files that the build put into the package; none for an editable install: they are used in place."""
         if self.inplace or self.editable_mode:
             return []
-        return [
-            str(path) for path in self.package_folder().rglob("*") if path.is_file() and path.suffix != ".py"
-        ]
+        return [str(path) for path in self.package_folder().rglob("*") if path.is_file() and path.suffix != ".py"]
 
     def get_output_mapping(self) -> dict[str, str]:
         """Nothing is copied from build to source folder: CMake installs where it belongs."""

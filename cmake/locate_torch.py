@@ -87,9 +87,7 @@ def locate() -> Torch:
     """
     if named := os.environ.get("PYHOOKS_TORCH_ROOT"):
         if not (Path(named) / "version.py").is_file():
-            raise TorchNotFound(
-                f"PYHOOKS_TORCH_ROOT is {named}, which holds no torch package (no version.py there)"
-            )
+            raise TorchNotFound(f"PYHOOKS_TORCH_ROOT is {named}, which holds no torch package (no version.py there)")
         return read(Path(named))
     folders = list(dict.fromkeys(candidates()))
     for folder in folders:

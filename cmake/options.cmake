@@ -2,6 +2,7 @@
 
 option(PYHOOKS_BUILD_PYTHON "Build the Python module pyhooks._C" ON)
 option(PYHOOKS_BUILD_TESTS "Build the C++ tests" OFF)
+option(PYHOOKS_BUILD_BENCHMARKS "Build the benchmarks' C++ parts (target pyhooks_bench); needs PYHOOKS_BUILD_PYTHON" OFF)
 option(PYHOOKS_EDITABLE "Build for use from this source tree: libraries also remember where torch is" OFF)
 option(PYHOOKS_WERROR "Treat our own warnings as errors" OFF)
 set(PYHOOKS_SANITIZE "" CACHE STRING "Sanitizers for everything of ours: address,undefined or thread")

@@ -52,3 +52,13 @@ set(PYHOOKS_BINDINGS_SOURCES
 set(PYHOOKS_TEST_SOURCES
   tests/cpp/main.cpp
 )
+
+set(PYHOOKS_BENCH_SOURCES
+  benchmarks/cpp/bench_dispatch.cpp
+)
+
+# With the adapter that is timed: _C does not export it.
+set(PYHOOKS_BENCH_PYTHON_SOURCES
+  benchmarks/cpp/bench_python.cpp
+  csrc/bindings/python_callback.cpp
+)

@@ -22,9 +22,13 @@ def model_loss_optimizer(model: object, loss: object, optimizer: object) -> None
         raise TypeError(f"model is a {_kind(model)}; wanted a torch.nn.Module")
     if isinstance(loss, type) or not callable(loss):
         hint = f": make an object of it, {loss.__name__}()" if isinstance(loss, type) else ""
-        raise TypeError(f"loss is {_kind(loss)}; wanted a function (outputs, targets) -> 0-d tensor, as F.cross_entropy{hint}")
+        raise TypeError(
+            f"loss is {_kind(loss)}; wanted a function (outputs, targets) -> 0-d tensor, as F.cross_entropy{hint}"
+        )
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer is {_kind(optimizer)}; wanted a torch.optim object, as torch.optim.Adam(model.parameters())")
+        raise TypeError(
+            f"optimizer is {_kind(optimizer)}; wanted a torch.optim object, as torch.optim.Adam(model.parameters())"
+        )
 
 
 def choices(*, engine: object, fitness: object, seed: object) -> None:
@@ -32,7 +36,10 @@ def choices(*, engine: object, fitness: object, seed: object) -> None:
     if engine not in CHOICES:
         raise ValueError(f"engine is {engine!r}; wanted one of {', '.join(map(repr, CHOICES))}")
     if fitness is not None and (not isinstance(fitness, str) or not fitness.lstrip("-")):
-        raise TypeError(f'fitness is {fitness!r}; wanted the name of a metric, as "val/accuracy", or "-val/loss" for lower is better')
+        raise TypeError(
+            f'fitness is {fitness!r}; wanted the name of a metric, as "val/accuracy", or "-val/loss" for '
+            "lower is better"
+        )
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63):
         raise ValueError(f"seed is {seed!r}; wanted an integer from 0 to 2**63 - 1, or None")
 
@@ -62,10 +69,14 @@ def metrics(given: object) -> Mapping[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        raise TypeError(f'metrics is {_kind(given)}; wanted a dict of name to metric, as {{"accuracy": pyhooks.metrics.accuracy}}')
+        raise TypeError(
+            f'metrics is {_kind(given)}; wanted a dict of name to metric, as {{"accuracy": pyhooks.metrics.accuracy}}'
+        )
     for name in given:
         if not isinstance(name, str) or not name or name == "loss":
-            raise ValueError(f'a metric is named {name!r}; wanted a string other than "loss", which the loss itself has')
+            raise ValueError(
+                f'a metric is named {name!r}; wanted a string other than "loss", which the loss itself has'
+            )
     return given
 
 
@@ -73,23 +84,37 @@ def schedule(given: Any, optimizer: Optimizer) -> Schedule | None:
     """Make the schedule from a scheduler or a pair (scheduler, "batch")."""
     if given is None:
         return None
+    per: Any
     scheduler, per = given if isinstance(given, tuple) and len(given) == 2 else (given, "epoch")
     if not isinstance(scheduler, LRScheduler):
-        raise TypeError(f'scheduler is {_kind(scheduler)}; wanted a torch.optim.lr_scheduler object, or the pair (scheduler, "batch")')
+        raise TypeError(
+            f"scheduler is {_kind(scheduler)}; wanted a torch.optim.lr_scheduler object, or the pair "
+            '(scheduler, "batch")'
+        )
     if scheduler.optimizer is not optimizer:
-        raise ValueError("the scheduler was made for another optimizer than the trainer's: make it from the optimizer you pass")
-    return Schedule(scheduler, per)
+        raise ValueError(
+            "the scheduler was made for another optimizer than the trainer's: make it from the optimizer you pass"
+        )
+    return Schedule(scheduler, per)  # checks `per`
 
 
 def same_device(step: Step) -> None:
     """Refuse a model spread over devices, or on one that cannot be trained on."""
     devices = {str(tensor.device) for tensor in (*step.parameters().values(), *step.constants().values())}
     if len(devices) > 1:
-        raise ValueError(f"the model's tensors are on several devices ({', '.join(sorted(devices))}); move it to one with model.to(device)")
+        raise ValueError(
+            f"the model's tensors are on several devices ({', '.join(sorted(devices))}); move it to one "
+            "with model.to(device)"
+        )
     if devices - {"cpu"}:
-        raise ValueError(f"the model is on {devices.pop()}, the data comes from the CPU; this version trains on the CPU: model.to('cpu')")
+        raise ValueError(
+            f"the model is on {devices.pop()}, the data comes from the CPU; this version trains on the "
+            "CPU: model.to('cpu')"
+        )
     if not step.parameters():
-        raise ValueError("the model has no trainable parameter: every parameter has requires_grad=False, or there is none")
+        raise ValueError(
+            "the model has no trainable parameter: every parameter has requires_grad=False, or there is none"
+        )
 
 
 def fresh_folder(parent: Path, name: str) -> Path:

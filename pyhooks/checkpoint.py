@@ -109,9 +109,7 @@ def _document(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> dict
 
 def _verify(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], sums: Mapping[str, int]) -> None:
     for name in sorted(sums.keys() ^ tensors.keys()):
-        raise _damaged(
-            path, f"tensor {name!r} is {'missing' if name in sums else 'not in its list of checksums'}"
-        )
+        raise _damaged(path, f"tensor {name!r} is {'missing' if name in sums else 'not in its list of checksums'}")
     for name, tensor in tensors.items():
         if _crc(name, tensor) != sums[name]:
             raise _damaged(path, f"the checksum of tensor {name!r} does not match")

@@ -25,9 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "demo":
         from pyhooks import demo
 
-        return demo.main(
-            epochs=options.epochs, seed=options.seed, threads=options.threads, save_dir=options.save_dir
-        )
+        return demo.main(epochs=options.epochs, seed=options.seed, threads=options.threads, save_dir=options.save_dir)
     parser.print_help()
     return 2
 
@@ -38,13 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"pyhooks {_version()}")
     commands = parser.add_subparsers(dest="command", title="commands")
-    demo = commands.add_parser(
-        "demo", help="train a small network on handwritten digits beside a plain PyTorch loop"
-    )
+    demo = commands.add_parser("demo", help="train a small network on handwritten digits beside a plain PyTorch loop")
     demo.add_argument("--epochs", type=_positive, default=40, help="epochs at most (default: %(default)s)")
-    demo.add_argument(
-        "--seed", type=int, default=0, help="seed of weights, order and dropout (default: %(default)s)"
-    )
+    demo.add_argument("--seed", type=int, default=0, help="seed of weights, order and dropout (default: %(default)s)")
     demo.add_argument("--threads", type=_positive, default=1, help="torch's threads (default: %(default)s)")
     demo.add_argument(
         "--save-dir", type=Path, default=None, help="the run's folder (default: runs/train, runs/train2, ...)"

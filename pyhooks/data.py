@@ -56,7 +56,9 @@ def to_tensor(value: Any, name: str) -> Tensor:
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
         if array.dtype == object or array.dtype.kind in "USV":
-            raise TypeError(f"{name} is a numpy array of {array.dtype}, which no tensor can hold: convert it to numbers first")
+            raise TypeError(
+                f"{name} is a numpy array of {array.dtype}, which no tensor can hold: convert it to numbers first"
+            )
         if not array.dtype.isnative:
             array = array.astype(array.dtype.newbyteorder("="))
         return _from_numpy(array)
@@ -148,7 +150,14 @@ def from_loader(loader: Iterable[Any], what: str, draws_random: Callable[[], boo
 
 
 def from_tensors(
-    tensors: list[Tensor], spec: BatchSpec, *, batch_size: int, shuffle: bool, drop_last: bool, seed: int | None, quiet: bool
+    tensors: list[Tensor],
+    spec: BatchSpec,
+    *,
+    batch_size: int,
+    shuffle: bool,
+    drop_last: bool,
+    seed: int | None,
+    quiet: bool,
 ) -> Data:
     """Batches from tensors in memory."""
     native = _C.TensorSource(tensors, batch_size, shuffle=shuffle, drop_last=drop_last, quiet=quiet, seed=seed)
@@ -177,7 +186,8 @@ def make_data(
     """Recognise the user's data.
 
     Args:
-        value: ``(inputs, targets)``, a ``TensorDataset``, another ``Dataset``, a ``DataLoader``, or an iterable of batches.
+        value: ``(inputs, targets)``, a ``TensorDataset``, another ``Dataset``, a ``DataLoader``, or an iterable of
+            batches.
         what: its name in errors: "train" or "val".
         batch_size: rows a batch, where we do the batching.
         shuffle: draw a new order each epoch, where we do the batching.
@@ -207,9 +217,15 @@ def make_data(
             tensors, spec, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, seed=seed, quiet=not training
         )
     if isinstance(value, Tensor | np.ndarray | dict | str) or not hasattr(value, "__iter__"):
-        raise TypeError(f"{what} is a {type(value).__name__}; wanted {_PAIR}, a TensorDataset, a DataLoader, or an iterable of batches")
+        raise TypeError(
+            f"{what} is a {type(value).__name__}; wanted {_PAIR}, a TensorDataset, a DataLoader, or an "
+            "iterable of batches"
+        )
     if iter(value) is value:
-        raise TypeError(f"{what} is a {type(value).__name__}, which can be read only once; wanted something that starts anew each epoch: a list or a DataLoader")
+        raise TypeError(
+            f"{what} is a {type(value).__name__}, which can be read only once; wanted something that "
+            "starts anew each epoch: a list or a DataLoader"
+        )
     return from_loader(value, what, draws_random)
 
 
@@ -218,7 +234,11 @@ def _holds_arrays(values: Sequence[Any]) -> bool:
 
 
 def _check_rows(value: Any, tensors: list[Tensor], what: str, *, batch_size: int, training: bool) -> None:
-    names = [f"{part}{pytree.keystr(path)}" for part, tree in zip(("inputs", "targets"), value, strict=True) for path, _ in pytree.tree_flatten_with_path(tree)[0]]
+    names = [
+        f"{part}{pytree.keystr(path)}"
+        for part, tree in zip(("inputs", "targets"), value, strict=True)
+        for path, _ in pytree.tree_flatten_with_path(tree)[0]
+    ]
     if not tensors:
         raise ValueError(f"{what} holds no tensor; wanted {_PAIR}")
     for name, tensor in zip(names, tensors, strict=True):
@@ -232,4 +252,6 @@ def _check_rows(value: Any, tensors: list[Tensor], what: str, *, batch_size: int
     if count == 0:
         raise ValueError(f"{what} is empty: it has 0 rows")
     if training and batch_size > count:
-        raise ValueError(f"batch_size is {batch_size}, but {what} has only {count} rows: use a batch_size of at most {count}")
+        raise ValueError(
+            f"batch_size is {batch_size}, but {what} has only {count} rows: use a batch_size of at most {count}"
+        )

@@ -60,9 +60,7 @@ class ShowEpoch(Callback):
     """The demo's own Python callback: prints a row an epoch and notes how long its batches took."""
 
     def __init__(self, console: Console) -> None:
-        self.table = EpochTable(
-            console, ["train/loss", "train/accuracy", "val/loss", "val/accuracy", "lr/pg0"]
-        )
+        self.table = EpochTable(console, ["train/loss", "train/accuracy", "val/loss", "val/accuracy", "lr/pg0"])
         self.timing = Timing()
         self._began = 0.0
 
@@ -145,9 +143,7 @@ def load_digits() -> Digits:
 def make_network(seed: int) -> nn.Sequential:
     """A perceptron, 64-64-32-10 with dropout, its weights drawn from ``seed``."""
     torch.manual_seed(seed)
-    return nn.Sequential(
-        nn.Linear(64, 64), nn.ReLU(), nn.Dropout(0.1), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10)
-    )
+    return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Dropout(0.1), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
 
 
 def make_optimizer(
@@ -251,9 +247,7 @@ def report(
 ) -> None:
     """Print what came out."""
     fast, slow = ours.steps_a_second(digits.steps), plain.steps_a_second(digits.steps)
-    verdict = (
-        "bit-identical to the plain loop's" if same else "NOT the plain loop's: please report this as a bug"
-    )
+    verdict = "bit-identical to the plain loop's" if same else "NOT the plain loop's: please report this as a bug"
     count = torch.get_num_threads()
     threads = f"{count} thread{'s' * (count != 1)}"
     lines = [

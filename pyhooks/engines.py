@@ -82,7 +82,11 @@ class StepProvider:
     # Called by the native engine (bindings/bind_engines.cpp).
 
     def capture(self, mode: str, tensors: Sequence[Tensor]) -> Any:
-        """The plan for such a batch: (plan, fixed tensors, n_stats, n_outputs, draws_random, verify), or an engine to use instead."""
+        """The plan for such a batch, or an engine to use instead.
+
+        Returns:
+            (plan, fixed tensors, n_stats, n_outputs, draws_random, verify), or an engine.
+        """
         step = self.step()
         try:
             with self.modes.inside(mode):
@@ -93,9 +97,18 @@ class StepProvider:
         self.out_spec = captured.out_spec
         if self._verify:
             self._verifiers[plan] = (Verifier(step, captured, mode), self._verify)
-        return plan, _fixed(captured), len(step.metrics) if mode != "predict" else 0, captured.n_outputs, captured.draws_random, self._verify
+        return (
+            plan,
+            _fixed(captured),
+            len(step.metrics) if mode != "predict" else 0,
+            captured.n_outputs,
+            captured.draws_random,
+            self._verify,
+        )
 
-    def verify(self, mode: str, plan: _C.Plan, tensors: Sequence[Tensor], run: Callable[[], Any]) -> _C.StepEngine | None:
+    def verify(
+        self, mode: str, plan: _C.Plan, tensors: Sequence[Tensor], run: Callable[[], Any]
+    ) -> _C.StepEngine | None:
         """Run a plan beside eager; None if they agree, else the engine to use instead."""
         verifier, left = self._verifiers.pop(plan)
         with self.modes.inside(mode):
@@ -105,7 +118,16 @@ class StepProvider:
                 self._verifiers[plan] = (verifier, left - 1)
             return None
         reason = f"the captured step does not compute what eager PyTorch computes: {difference}"
-        return self._instead(CaptureError(reason, ways_out=['engine="python" trains it step by step', "keep state that changes from step to step in buffers, changed in place"]), mode)
+        return self._instead(
+            CaptureError(
+                reason,
+                ways_out=[
+                    'engine="python" trains it step by step',
+                    "keep state that changes from step to step in buffers, changed in place",
+                ],
+            ),
+            mode,
+        )
 
     def _instead(self, error: CaptureError, mode: str) -> _C.StepEngine:
         if self._choice == "graph":
@@ -115,7 +137,9 @@ class StepProvider:
             warnings.warn(f"pyhooks trains this model with engine='python' (slower): {error}", stacklevel=2)
         return self.python_engine()
 
-    def _run(self, tensors: Sequence[Tensor], mode: str) -> tuple[Tensor | None, Tensor | None, list[Tensor], list[Tensor]]:
+    def _run(
+        self, tensors: Sequence[Tensor], mode: str
+    ) -> tuple[Tensor | None, Tensor | None, list[Tensor], list[Tensor]]:
         if self.modes.current != mode:
             self.modes.set(mode)
         step = self.step()
@@ -134,7 +158,17 @@ def _fixed(captured: Captured) -> list[Tensor]:
 def fingerprint(provider: StepProvider, spec: BatchSpec | None) -> tuple[Any, ...]:
     """What a captured plan has baked in besides the tensors: if it changes, plans are captured anew."""
     modules = [part for module in provider.step_modules() for part in module.modules()]
-    named = [tensor for part in modules for tensor in (*part._parameters.values(), *part._buffers.values()) if tensor is not None]
+    named = [
+        tensor
+        for part in modules
+        for tensor in (*part._parameters.values(), *part._buffers.values())
+        if tensor is not None
+    ]
     tensors = tuple((id(tensor), tensor.requires_grad, tensor.dtype, tuple(tensor.shape)) for tensor in named)
-    scalars = tuple((id(part), key, value) for part in modules for key, value in vars(part).items() if key != "training" and isinstance(value, bool | int | float | str))
+    scalars = tuple(
+        (id(part), key, value)
+        for part in modules
+        for key, value in vars(part).items()
+        if key != "training" and isinstance(value, bool | int | float | str)
+    )
     return spec, tensors, scalars, provider.modes.signature, torch.is_autocast_enabled("cpu")

@@ -9,8 +9,9 @@ from pyhooks import _C
 KINDS: dict[str, str] = dict(_C.events())
 """Event name to kind: "run", "epoch" or "batch"; in the order of events.def."""
 
-NATIVE_WAYS = """Python runs between epochs only, because a Python call per batch would cost more than many a training step. Instead:
-  - use an event Python may listen to, as on_train_epoch_end, and read trainer.history.batch there: it holds every batch;
+NATIVE_WAYS = """Python runs between epochs only, because a Python call per batch would cost more than many a
+training step. Instead:
+  - use an event Python may listen to, as on_train_epoch_end, and read trainer.history.batch there: it holds them all;
   - use a built-in native callback: pyhooks.native.GradClip, NaNGuard, LossMeter, ...;
   - write a native callback in C++ (csrc/include/pyhooks/callback.h) and register it with PYHOOKS_CALLBACK;
   - log values from a native callback with ctx.log(name, value) and look at trainer.metrics[name] after the epoch."""

@@ -69,7 +69,13 @@ class Fit:
         finally:
             modes.restore()
             self.synchronise()
-        return Result(self.loop.metrics, History(self.loop), describe_votes(self.loop.votes), self.loop.epochs_run, trainer.save_dir)
+        return Result(
+            self.loop.metrics,
+            History(self.loop),
+            describe_votes(self.loop.votes),
+            self.loop.epochs_run,
+            trainer.save_dir,
+        )
 
     def metric_names(self) -> list[str]:
         """The metrics this run will produce."""
@@ -86,9 +92,10 @@ class Fit:
 
     def request_stop(self, reason: str) -> None:
         """Vote to stop, in the name of the callback that is being called, if one is."""
-        if threading.get_ident() != self._owner:
-            raise RuntimeError("request_stop was called from another thread than fit()'s; call it from a callback")
-        self.loop.vote(None, reason)
+        if threading.get_ident() == self._owner:
+            self.loop.vote(None, reason)
+        else:
+            self.loop.vote_from_outside(reason)
 
     @property
     def sampler_state(self) -> torch.Tensor | None:
@@ -140,7 +147,10 @@ class Fit:
         if name is None:
             return "-train/loss" if self._val is None else "-val/loss"
         if name.removeprefix("-") not in self.metric_names():
-            raise ValueError(f"fitness is {name!r}, which this run will not produce; it will produce {', '.join(self.metric_names())}")
+            raise ValueError(
+                f"fitness is {name!r}, which this run will not produce; it will produce "
+                f"{', '.join(self.metric_names())}"
+            )
         return name
 
     def _setup(self) -> None:
@@ -170,7 +180,8 @@ class Fit:
             return []
         if steps < 0:
             raise ValueError(
-                "a schedule per batch needs to know how many batches an epoch has, and the training data cannot tell (no len()): "
+                "a schedule per batch needs to know how many batches an epoch has, and the training data "
+                "cannot tell (no len()): "
                 "pass data with a length, or the scheduler alone to step it once an epoch"
             )
         rows: list[float] = schedule.table(steps).ravel().tolist()

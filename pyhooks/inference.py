@@ -39,7 +39,9 @@ def predict(trainer: Trainer, x: Any, batch_size: int) -> Any:
     leaves = [to_tensor(leaf, f"x{pytree.keystr(path)}") for path, leaf in pytree.tree_flatten_with_path(x)[0]]
     lengths = {leaf.shape[0] if leaf.dim() else 0 for leaf in leaves}
     if len(lengths) != 1 or 0 in lengths:
-        raise ValueError(f"predict wants inputs with the same number of rows, at least one; got {sorted(lengths) or 'none'}")
+        raise ValueError(
+            f"predict wants inputs with the same number of rows, at least one; got {sorted(lengths) or 'none'}"
+        )
     spec = BatchSpec.of(x)
     data = from_tensors(leaves, spec, batch_size=batch_size, shuffle=False, drop_last=False, seed=None, quiet=True)
     parts: list[list[Tensor]] = []

@@ -28,7 +28,12 @@ class Modes:
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         self._before = [(part, part.training) for module in modules for part in module.modules()]
-        self._train = [(part, flag or not module.training) for module in modules for part in module.modules() for flag in (part.training,)]
+        self._train = [
+            (part, flag or not module.training)
+            for module in modules
+            for part in module.modules()
+            for flag in (part.training,)
+        ]
         self.current = "eval" if modules and not modules[0].training else "train"
 
     @property

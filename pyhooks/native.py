@@ -28,7 +28,7 @@ class NativeCallback:
         ['on_train_batch_end']
     """
 
-    def __init__(self, name: str, **options: OptionValue) -> None:
+    def __init__(self, name: str, /, **options: OptionValue) -> None:
         self.name = name
         self.options = options
         self.events: list[str] = self.make().events

@@ -19,7 +19,12 @@ _NATIVE_OPTIONS = ("eps", "dampening", "lr_decay", "nesterov", "maximize", "amsg
 
 def fused_kind(optimizer: Optimizer) -> str | None:
     """The registry name of the fused optimizer that equals this one; None if there is none."""
-    kinds = {torch.optim.SGD: "sgd", torch.optim.Adam: "adam", torch.optim.AdamW: "adamw", torch.optim.Adagrad: "adagrad"}
+    kinds = {
+        torch.optim.SGD: "sgd",
+        torch.optim.Adam: "adam",
+        torch.optim.AdamW: "adamw",
+        torch.optim.Adagrad: "adagrad",
+    }
     kind = kinds.get(type(optimizer))
     groups = optimizer.param_groups
     if kind == "adam" and any(group.get("decoupled_weight_decay") for group in groups):
@@ -35,8 +40,8 @@ class OptimizerBridge:
     """Keeps a ``torch.optim`` object and the native optimizer that steps for it in agreement.
 
     State tensors are shared, so the native steps change ``optimizer.state`` in place; what is made natively is handed
-    over by :meth:`pull`. Hyper-parameters go to native code at each epoch's start (:meth:`push`) and come back after its
-    batches.
+    over by :meth:`pull`. Hyper-parameters go to native code at each epoch's start (:meth:`push`) and come back after
+    its batches.
 
     Args:
         optimizer: the user's.
@@ -58,7 +63,9 @@ class OptimizerBridge:
             self._warn()
             self.native = _C.PythonOptimizer(self._step, len(optimizer.param_groups))
         else:
-            self.native = _C.make_optimizer(kind, self.params, [self._group(g) for g in optimizer.param_groups], self._states())
+            self.native = _C.make_optimizer(
+                kind, self.params, [self._group(g) for g in optimizer.param_groups], self._states()
+            )
         self.push()
 
     def push(self) -> None:
@@ -80,7 +87,7 @@ class OptimizerBridge:
                 self.optimizer.state[param].update(state)
 
     def leave_to_schedule(self) -> None:
-        """Put the groups back to their values at :meth:`push`: a schedule's table moved them, its scheduler will again."""
+        """Put the groups back to their values at :meth:`push`: a table moved them, its scheduler will again."""
         if not isinstance(self.native, _C.FusedOptimizer):
             for group, hyper in zip(self.optimizer.param_groups, self._begin, strict=True):
                 set_hyper(group, hyper)
@@ -93,7 +100,11 @@ class OptimizerBridge:
         self._pushed = self.native.hypers
 
     def _group(self, group: dict[str, Any]) -> dict[str, Any]:
-        options = {key: float(group[key]) if isinstance(group[key], Tensor) else group[key] for key in _NATIVE_OPTIONS if key in group}
+        options = {
+            key: float(group[key]) if isinstance(group[key], Tensor) else group[key]
+            for key in _NATIVE_OPTIONS
+            if key in group
+        }
         indices = [self._index[id(p)] for p in group["params"] if id(p) in self._index]
         return {"params": indices, "hyper": hyper_of(group), **options}
 
@@ -119,7 +130,8 @@ class OptimizerBridge:
 
     def _warn(self) -> None:
         warnings.warn(
-            f"{type(self.optimizer).__name__} has no native kernel here: each step calls its step() in Python, with the GIL held. "
+            f"{type(self.optimizer).__name__} has no native kernel here: each step calls its step() in "
+            "Python, with the GIL held. "
             "torch.optim.SGD, Adam, AdamW and Adagrad (without step hooks) run natively.",
             stacklevel=6,
         )
@@ -128,7 +140,10 @@ class OptimizerBridge:
 def check_parameters(optimizer: Optimizer, params: dict[str, nn.Parameter]) -> None:
     """Refuse an optimizer that does not fit the model."""
     if isinstance(optimizer, torch.optim.LBFGS):
-        raise TypeError("LBFGS calls the loss several times a step, which a captured step cannot do; use another optimizer, or plain PyTorch")
+        raise TypeError(
+            "LBFGS calls the loss several times a step, which a captured step cannot do; use another "
+            "optimizer, or plain PyTorch"
+        )
     held = {id(p) for group in optimizer.param_groups for p in group["params"] if p.requires_grad}
     missing = [name for name, p in params.items() if id(p) not in held]
     if missing:

@@ -101,9 +101,7 @@ def _draw_metric(axis: Any, *, name: str, epochs: Sequence[Mapping[str, float]])
         values = np.array([epoch.get(f"{phase}/{name}", math.nan) for epoch in epochs], dtype=np.float64)
         if np.isfinite(values).any():
             marker = "o" if len(values) <= 15 else None
-            axis.plot(
-                numbers, values, color=colour, linewidth=1.8, marker=marker, markersize=3.5, label=phase
-            )
+            axis.plot(numbers, values, color=colour, linewidth=1.8, marker=marker, markersize=3.5, label=phase)
             if phase == "val":
                 _mark_best(axis, numbers, values, name)
     axis.set_title(name)
@@ -157,9 +155,7 @@ def _draw_batch_loss(axis: Any, *, losses: Column) -> None:
     window = max(1, len(losses) // 40)
     steps = np.arange(1, len(losses) + 1)
     axis.plot(steps, losses, color=_QUIET, linewidth=0.8, label="each batch")
-    axis.plot(
-        steps, _smooth(losses, window), color=_TRAIN, linewidth=1.8, label=f"mean over {window} batches"
-    )
+    axis.plot(steps, _smooth(losses, window), color=_TRAIN, linewidth=1.8, label=f"mean over {window} batches")
     _log_if_wide(axis, losses)
     axis.set_title("training loss, batch by batch")
     axis.set_xlabel("step")
@@ -170,9 +166,7 @@ def _draw_rates(axis: Any, *, rates: Column) -> None:
     steps = np.arange(1, len(rates) + 1)
     distinct = np.unique(rates, axis=1).shape[1] > 1
     for group in range(rates.shape[1] if distinct else 1):
-        axis.plot(
-            steps, rates[:, group], linewidth=1.8, color=None if distinct else _TRAIN, label=f"group {group}"
-        )
+        axis.plot(steps, rates[:, group], linewidth=1.8, color=None if distinct else _TRAIN, label=f"group {group}")
     axis.set_ylim(bottom=0)
     axis.yaxis.set_major_formatter("{x:.3g}")
     axis.set_title("learning rate")

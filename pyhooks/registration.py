@@ -52,13 +52,18 @@ def listener(target: Any, event: str | None, trainer: Trainer) -> tuple[_C.Liste
         raise TypeError(f"got the class {target.__name__}, wanted an object of it: {target.__name__}(...)")
     if isinstance(target, NativeCallback):
         made = target.make()
-        return made, type(target).__name__ if type(target) is not NativeCallback else target.name, _mask(made, event, repr(target))
+        return (
+            made,
+            type(target).__name__ if type(target) is not NativeCallback else target.name,
+            _mask(made, event, repr(target)),
+        )
     if isinstance(target, Callback):
         made = _from_object(target, trainer)
         return made, type(target).__name__, _mask(made, event, type(target).__name__)
     if event is None:
         raise TypeError(
-            f"add_callback got {target!r} alone: wanted an event and a function, as add_callback('on_train_epoch_end', fn), "
+            f"add_callback got {target!r} alone: wanted an event and a function, as "
+            "add_callback('on_train_epoch_end', fn), "
             "or a callback object (pyhooks.Callback, pyhooks.native...)"
         )
     return _from_function(target, event, trainer), _name_of(target), None
@@ -79,7 +84,9 @@ def _from_object(callback: Callback, trainer: Trainer) -> _C.Listener:
 
 def _from_function(function: Callable[..., Any], event: str, trainer: Trainer) -> _C.Listener:
     if not callable(function):
-        raise TypeError(f"add_callback({event!r}, ...) got {function!r}, wanted a function of one argument, the trainer")
+        raise TypeError(
+            f"add_callback({event!r}, ...) got {function!r}, wanted a function of one argument, the trainer"
+        )
     events.check_python(event)
     _check_arity(function, _name_of(function))
     return _C.python_callback({event: function}, trainer, "observe", [])
@@ -93,7 +100,10 @@ def _check_arity(function: Callable[..., Any], name: str) -> None:
     try:
         signature.bind(None)
     except TypeError as error:
-        raise TypeError(f"{name}{signature} cannot be called with one argument, the trainer ({error}): define it as {name.split('.')[-1]}(trainer)") from None
+        raise TypeError(
+            f"{name}{signature} cannot be called with one argument, the trainer ({error}): define it as "
+            f"{name.split('.')[-1]}(trainer)"
+        ) from None
 
 
 def _mask(made: _C.Listener, event: str | None, name: str) -> int | None:
@@ -101,9 +111,13 @@ def _mask(made: _C.Listener, event: str | None, name: str) -> int | None:
     if event is None:
         return None
     if events.check(event) not in made.events:
-        raise ValueError(f"{name} does not listen to {event!r}; it listens to {', '.join(made.events)}: leave the event out")
+        raise ValueError(
+            f"{name} does not listen to {event!r}; it listens to {', '.join(made.events)}: leave the event out"
+        )
     return sum(1 << i for i, (other, kind) in enumerate(events.KINDS.items()) if other == event or kind == "run")
 
 
 def _name_of(function: Any) -> str:
-    return str(getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or type(function).__name__)
+    return str(
+        getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or type(function).__name__
+    )

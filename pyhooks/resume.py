@@ -80,7 +80,8 @@ class Snapshot:
         meta, loop = self.meta, fit.loop
         if meta["epochs_done"] >= fit.options.epochs:
             raise ValueError(
-                f"the checkpoint was made after epoch {meta['epochs_done']}, and fit was asked for epochs={fit.options.epochs} in all: "
+                f"the checkpoint was made after epoch {meta['epochs_done']}, and fit was asked for "
+                f"epochs={fit.options.epochs} in all: "
                 "ask for more epochs to go on"
             )
         loop.start_epoch, loop.start_step = meta["epochs_done"], meta["global_step"]
@@ -91,12 +92,18 @@ class Snapshot:
             fit.sampler_state = self.tensors["rng.sampler"]
 
     def _under(self, prefix: str) -> dict[str, Tensor]:
-        return {name.removeprefix(f"{prefix}."): tensor for name, tensor in self.tensors.items() if name.startswith(f"{prefix}.")}
+        return {
+            name.removeprefix(f"{prefix}."): tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(f"{prefix}.")
+        }
 
     def _load_optimizer(self, trainer: Trainer) -> None:
         groups = trainer._optimizer.param_groups
         if len(groups) != len(self.meta["optimizer"]):
-            raise ValueError(f"the checkpoint has {len(self.meta['optimizer'])} parameter groups, the optimizer has {len(groups)}")
+            raise ValueError(
+                f"the checkpoint has {len(self.meta['optimizer'])} parameter groups, the optimizer has {len(groups)}"
+            )
         for group, saved in zip(groups, self.meta["optimizer"], strict=True):
             set_hyper(group, saved["hyper"])
             group.update({key: value for key, value in saved.items() if key != "hyper"})
@@ -111,7 +118,8 @@ class Snapshot:
         kinds = [type(callback).__name__ for callback in ours]
         if kinds != [entry["kind"] for entry in saved]:
             raise ValueError(
-                f"the checkpoint was made with the callbacks {[entry['kind'] for entry in saved]}, this trainer has {kinds}: "
+                f"the checkpoint was made with the callbacks {[entry['kind'] for entry in saved]}, this "
+                f"trainer has {kinds}: "
                 "add the same ones, in the same order, before load_checkpoint"
             )
         for i, (callback, entry) in enumerate(zip(ours, saved, strict=True)):

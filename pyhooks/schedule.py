@@ -58,9 +58,7 @@ class Schedule:
             raise ValueError(f'a schedule steps per "epoch" or per "batch", got {per!r}')
         plateau = isinstance(scheduler, ReduceLROnPlateau)
         if plateau and per == "batch":
-            raise ValueError(
-                'ReduceLROnPlateau watches a metric, and there is one an epoch; pass it without "batch"'
-            )
+            raise ValueError('ReduceLROnPlateau watches a metric, and there is one an epoch; pass it without "batch"')
         if monitor is not None and not plateau:
             raise ValueError(
                 f"monitor={monitor!r} is for ReduceLROnPlateau; {type(scheduler).__name__} watches no metric"
@@ -101,9 +99,7 @@ class Schedule:
                     self.scheduler.step()
         except Exception as error:
             if hasattr(error, "add_note"):  # Python 3.11
-                error.add_note(
-                    f"pyhooks: the schedule was asked for the {steps} optimizer steps of the next epoch"
-                )
+                error.add_note(f"pyhooks: the schedule was asked for the {steps} optimizer steps of the next epoch")
             raise
         else:
             self._ahead = _Ahead(steps, start, _Snapshot(self.scheduler))
@@ -153,8 +149,7 @@ class Schedule:
         name = self.monitor or ("val/loss" if "val/loss" in metrics else "train/loss")
         if name not in metrics:
             raise KeyError(
-                f"ReduceLROnPlateau watches {name!r}, which this run does not make; it makes "
-                f"{', '.join(metrics)}"
+                f"ReduceLROnPlateau watches {name!r}, which this run does not make; it makes {', '.join(metrics)}"
             )
         return float(metrics[name])
 

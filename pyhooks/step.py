@@ -169,9 +169,7 @@ class Step:
             return self.model(*inputs)
         return self.model(inputs)
 
-    def _named(
-        self, names: Callable[[nn.Module], Iterator[tuple[str, Tensor]]]
-    ) -> Iterator[tuple[str, Tensor]]:
+    def _named(self, names: Callable[[nn.Module], Iterator[tuple[str, Tensor]]]) -> Iterator[tuple[str, Tensor]]:
         yield from names(self.model)
         if isinstance(self.loss, nn.Module):
             yield from ((f"loss.{name}", tensor) for name, tensor in names(self.loss))
@@ -221,7 +219,6 @@ def _stats(name: str, metric: MetricLike, outputs: Any, targets: Any) -> Tensor:
     if not isinstance(stats, Tensor) or list(stats.shape) != [metric.size]:
         came = f"shape {list(stats.shape)}" if isinstance(stats, Tensor) else type(stats).__name__
         raise UserStepError(
-            f"metric {name!r}: stats() must return a 1-D tensor of {metric.size} values (its size), "
-            f"got {came}"
+            f"metric {name!r}: stats() must return a 1-D tensor of {metric.size} values (its size), got {came}"
         )
     return stats.detach()

@@ -17,30 +17,31 @@ from pyhooks.callbacks import Callback, ProgressBar
 from pyhooks.engines import StepProvider
 from pyhooks.explain import explain
 from pyhooks.fit import Fit, FitOptions
-from pyhooks.history import History, Result, describe_votes
+from pyhooks.history import Result
 from pyhooks.metrics import Metric, as_metric
 from pyhooks.native import NativeCallback
 from pyhooks.registration import Handle, listener
 from pyhooks.resume import Snapshot
-from pyhooks.schedule import Schedule
+from pyhooks.run_view import RunView
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Trainer:
+class Trainer(RunView):
     """Trains a model in a native loop.
 
     Args:
         model: its parameters are trained in place.
         loss: ``loss(outputs, targets)`` returns a 0-d tensor. A module's own parameters are trained too.
-        optimizer: a ``torch.optim`` object over the model's trainable parameters. SGD, Adam, AdamW and Adagrad run natively,
-            bit-identical to their ``fused=True``; its state is kept up to date.
+        optimizer: a ``torch.optim`` object over the model's trainable parameters. SGD, Adam, AdamW and Adagrad run
+            natively, bit-identical to their ``fused=True``; its state is kept up to date.
         metrics: name to metric: one of :mod:`pyhooks.metrics`, or a function ``(outputs, targets) -> 0-d tensor``.
         scheduler: any ``torch.optim.lr_scheduler``, stepped once an epoch; or ``(scheduler, "batch")``.
         callbacks: as given to :meth:`add_callback`.
-        engine: "graph": the captured step; "python": forward and loss in Python; "auto" (default): graph, and where a model
-            cannot be captured python, with a warning that says why.
-        accumulate: batches an optimizer step; each loss is divided by it, and an epoch's short last group is stepped too.
+        engine: "graph": the captured step; "python": forward and loss in Python; "auto" (default): graph, and where a
+            model cannot be captured python, with a warning that says why.
+        accumulate: batches an optimizer step; each loss is divided by it, and an epoch's short last group is stepped
+            too.
         clip_norm: largest total gradient norm, as ``torch.nn.utils.clip_grad_norm_``.
         clip_value: largest absolute gradient, as ``torch.nn.utils.clip_grad_value_``; after ``clip_norm``.
         fitness: the metric that decides what is best, a leading "-" for lower is better. Default: "-val/loss", without
@@ -117,13 +118,21 @@ class Trainer:
     # --- training -----------------------------------------------------------------------------------------------
 
     def fit(
-        self, train: Any, val: Any = None, *, epochs: int, batch_size: int = 32, shuffle: bool = True, drop_last: bool = False
+        self,
+        train: Any,
+        val: Any = None,
+        *,
+        epochs: int,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        drop_last: bool = False,
     ) -> Result:
         """Train.
 
         Args:
-            train: ``(inputs, targets)`` of tensors or numpy arrays (memory-mapped ones too), where each may be a tuple or a dict
-                of them; a ``TensorDataset``, another ``Dataset``, a ``DataLoader``, or an iterable of batches.
+            train: ``(inputs, targets)`` of tensors or numpy arrays (memory-mapped ones too), each of which may be a
+                tuple or a dict of them; a ``TensorDataset``, another ``Dataset``, a ``DataLoader``, or an iterable of
+                batches.
             val: the same, to validate with after each epoch. Default: None.
             epochs: how many.
             batch_size: rows a batch (not for loaders, which have their own). Default: 32.
@@ -188,7 +197,8 @@ class Trainer:
     ) -> Handle:
         """Register a function for an event, or a callback object for all events it overrides.
 
-        The n-th occurrence of an event in a ``fit`` (n from 1) calls it if ``after < n < before`` and ``every`` divides n.
+        The n-th occurrence of an event in a ``fit`` (n from 1) calls it if ``after < n < before`` and ``every`` divides
+        n.
 
         Args:
             event: an event's name, as "on_train_epoch_end"; or the callback object.
@@ -214,7 +224,10 @@ class Trainer:
             checking.at_least(1, before=before)
         name, target = (events.check(event), callback) if isinstance(event, str) else (None, event)
         if name is None and callback is not None:
-            raise TypeError(f"add_callback got two callbacks, {event!r} and {callback!r}; wanted an event's name first, or one object")
+            raise TypeError(
+                f"add_callback got two callbacks, {event!r} and {callback!r}; wanted an event's name "
+                "first, or one object"
+            )
         self._check_thread("add_callback")
         made, label, only = listener(target, name, self)
         if self._running is None and self._fit is not None:
@@ -229,7 +242,10 @@ class Trainer:
     @overload
     def on(self, event: str, function: Function, **filters: Any) -> Function: ...
     def on(self, event: str, function: Any = None, **filters: Any) -> Any:
-        """Register the decorated function: ``@trainer.on("on_train_epoch_end", every=10)``; filters as in :meth:`add_callback`."""
+        """Register the decorated function: ``@trainer.on("on_train_epoch_end", every=10)``.
+
+        Filters are those of :meth:`add_callback`.
+        """
         events.check(event)
 
         def register(target: Function) -> Function:
@@ -239,7 +255,7 @@ class Trainer:
         return register if function is None else register(function)
 
     def explain(self) -> str:
-        """Print (and return) who is called at which event, in which order, with which filters, natively or in Python."""
+        """Print (and return) who is called when: events, phases, order, filters, and who is native."""
         text = explain(self)
         print(text)
         return text
@@ -251,107 +267,6 @@ class Trainer:
         """
         wanted = ("label", "native", "calls", "total_ns", "mean_ns", "max_ns", "stops")
         return [{key: info[key] for key in wanted} for info in self._dispatcher.registrations()]
-
-    # --- what callbacks read ------------------------------------------------------------------------------------
-
-    @property
-    def epoch(self) -> int:
-        """The current epoch, from 0; after training the last one."""
-        return self._loop.epoch if self._fit else 0
-
-    @property
-    def epochs(self) -> int:
-        """How many epochs the current or last ``fit`` was asked for."""
-        return self._fit.options.epochs if self._fit else 0
-
-    @property
-    def global_step(self) -> int:
-        """Optimizer steps made."""
-        return self._loop.global_step if self._fit else 0
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """This epoch's metrics: "train/loss", "val/loss", "train/accuracy", "lr/pg0" and what callbacks logged."""
-        return self._loop.metrics if self._fit else {}
-
-    @property
-    def metric_names(self) -> list[str]:
-        """The metrics this run will produce."""
-        return self._fit.metric_names() if self._fit else []
-
-    @property
-    def loss(self) -> float:
-        """The latest batch's loss."""
-        return self.peek().loss
-
-    @property
-    def fitness(self) -> float | None:
-        """How good the last finished epoch was, higher is better; None before the first."""
-        return self._loop.fitness if self._fit else None
-
-    @property
-    def best_fitness(self) -> float | None:
-        """The highest fitness so far."""
-        return self._loop.best_fitness if self._fit else None
-
-    @property
-    def best_epoch(self) -> int | None:
-        """The epoch of the highest fitness; None before there is one."""
-        return self._loop.best_epoch if self._fit and self._loop.best_fitness is not None else None
-
-    @property
-    def stop(self) -> bool:
-        """Whether somebody voted to stop. Setting it to True is a vote."""
-        return self._loop.stopping if self._fit else False
-
-    @stop.setter
-    def stop(self, value: bool) -> None:
-        if not value:
-            raise ValueError("a vote to stop cannot be taken back: trainer.stop can only be set to True")
-        self.request_stop("trainer.stop was set")
-
-    @property
-    def stop_reason(self) -> str | None:
-        """Who voted to stop, why and when; None if nobody did."""
-        return describe_votes(self._loop.votes) if self._fit else None
-
-    @property
-    def optimizer(self) -> Optimizer:
-        """The optimizer, its state up to date."""
-        if self._fit:
-            self._fit.synchronise()
-        return self._optimizer
-
-    @property
-    def scheduler(self) -> Any:
-        """The scheduler, or None."""
-        return self._schedule.scheduler if self._schedule else None
-
-    @property
-    def engine(self) -> str:
-        """The engine at work: "graph" or "python"; before the first ``fit`` the one asked for."""
-        return self._engine.name if self._engine else self._engine_choice
-
-    @property
-    def history(self) -> History:
-        """The current or last ``fit``'s history."""
-        return History(self._loop if self._fit else None)
-
-    def peek(self) -> _C.Peek:
-        """Where training stands, from any thread, without disturbing it."""
-        return self._loop.peek() if self._fit else _C.Peek()
-
-    def request_stop(self, reason: str) -> None:
-        """Vote to end training after this event (from a callback), or this batch (from another thread)."""
-        if self._fit is None:
-            raise RuntimeError("request_stop was called before fit(): there is no training to stop")
-        self._fit.request_stop(str(reason))
-
-    def log(self, name: str, value: float) -> None:
-        """Add a metric to this epoch's, from a callback."""
-        if self._running is None:
-            raise RuntimeError("log was called outside of fit(): there is no epoch to log to")
-        self._loop.log(name, float(value))
 
     # --- saving -------------------------------------------------------------------------------------------------
 
@@ -367,7 +282,7 @@ class Trainer:
         return Snapshot.take(self).parts()
 
     def load_checkpoint(self, path: str | os.PathLike[str]) -> None:
-        """Load a checkpoint: model, optimizer, schedule, callbacks, random numbers. The next ``fit`` goes on from its epoch.
+        """Load model, optimizer, schedule, callbacks and random numbers. The next ``fit`` goes on from there.
 
         Args:
             path: what :class:`pyhooks.callbacks.Checkpoint` wrote.
@@ -384,11 +299,6 @@ class Trainer:
         """Tell the run that a checkpoint is on disk: fires on_model_save and on_checkpoint_durable."""
         self._loop.saved()
 
-    @property
-    def _loop(self) -> _C.Loop:
-        assert self._fit is not None
-        return self._fit.loop
-
     def _remove(self, number: int) -> bool:
         self._check_thread("remove")
         self._python_callbacks = [(n, callback) for n, callback in self._python_callbacks if n != number]
@@ -396,4 +306,6 @@ class Trainer:
 
     def _check_thread(self, what: str) -> None:
         if self._running is not None and self._running != threading.get_ident():
-            raise RuntimeError(f"{what} was called from another thread while fit() runs; call it from a callback, or before fit()")
+            raise RuntimeError(
+                f"{what} was called from another thread while fit() runs; call it from a callback, or before fit()"
+            )

@@ -33,7 +33,8 @@ py::list native_callbacks() {
   py::list result;
   for (const CallbackInfo& info : callback_infos()) {
     py::list options;
-    for (const OptionSpec& spec : info.options) options.append(py::make_tuple(spec.name, spec.type, spec.default_value, spec.help));
+    for (const OptionSpec& spec : info.options)
+      options.append(py::make_tuple(spec.name, spec.type, spec.default_value, spec.help));
     result.append(py::make_tuple(info.name, info.help, options));
   }
   return result;
@@ -73,10 +74,11 @@ py::list infos(const std::vector<std::shared_ptr<Registration>>& registrations) 
   return result;
 }
 
-std::uint64_t add(Dispatcher& dispatcher, const Listener& listener, std::optional<EventMask> only, std::int64_t every, bool once,
-                  std::int64_t after, std::optional<std::int64_t> before, std::string label) {
+std::uint64_t add(Dispatcher& dispatcher, const Listener& listener, std::optional<EventMask> only, std::int64_t every,
+                  bool once, std::int64_t after, std::optional<std::int64_t> before, std::string label) {
   Filter filter{.every = every, .once = once, .after = after, .before = before.value_or(Filter{}.before)};
-  return dispatcher.add(listener.callback, listener.events & only.value_or(~EventMask{0}), filter, std::move(label), listener.native);
+  return dispatcher.add(listener.callback, listener.events & only.value_or(~EventMask{0}), filter, std::move(label),
+                        listener.native);
 }
 
 }  // namespace
@@ -87,12 +89,14 @@ void bind_callbacks(py::module_& module) {
              "The registered native callbacks as (name, help, options); an option is (name, type, default, help).");
 
   py::class_<Listener>(module, "Listener", "A callback and the events it overrides.")
-      .def_property_readonly("events", [](const Listener& self) {
-        py::list names;
-        for (std::size_t i = 0; i < kNumEvents; ++i)
-          if (self.events & bit(static_cast<Event>(i))) names.append(std::string(kEvents[i].name));
-        return names;
-      })
+      .def_property_readonly("events",
+                             [](const Listener& self) {
+                               py::list names;
+                               for (std::size_t i = 0; i < kNumEvents; ++i)
+                                 if (self.events & bit(static_cast<Event>(i)))
+                                   names.append(std::string(kEvents[i].name));
+                               return names;
+                             })
       .def_property_readonly("native", [](const Listener& self) { return self.native; })
       .def_property_readonly("logs", [](const Listener& self) { return self.callback->logs(); });
 
@@ -101,7 +105,8 @@ void bind_callbacks(py::module_& module) {
       [](const std::string& name, const std::map<std::string, OptionValue>& options) {
         return translated([&] { return Listener{make_callback(name, options), find_callback(name).events, true}; });
       },
-      py::arg("name"), py::arg("options"), "Makes a registered native callback; ValueError for wrong names or options.");
+      py::arg("name"), py::arg("options"),
+      "Makes a registered native callback; ValueError for wrong names or options.");
   module.def(
       "python_callback",
       [](const py::dict& methods, const py::object& trainer, const std::string& phase, std::vector<std::string> logs) {
@@ -114,8 +119,9 @@ void bind_callbacks(py::module_& module) {
 
   py::class_<Dispatcher, std::shared_ptr<Dispatcher>>(module, "Dispatcher", "Calls callbacks at events.")
       .def(py::init<>())
-      .def("add", add, py::arg("listener"), py::arg("only") = py::none(), py::arg("every") = 1, py::arg("once") = false, py::arg("after") = 0,
-           py::arg("before") = py::none(), py::arg("label") = "", "Registers; returns the registration's id. `only`: a mask of events.")
+      .def("add", add, py::arg("listener"), py::arg("only") = py::none(), py::arg("every") = 1, py::arg("once") = false,
+           py::arg("after") = 0, py::arg("before") = py::none(), py::arg("label") = "",
+           "Registers; returns the registration's id. `only`: a mask of events.")
       .def("remove", &Dispatcher::remove, py::arg("id"), "False if that registration is gone already.")
       .def("registrations", [](const Dispatcher& self) { return infos(self.registrations()); })
       .def("listeners", [](const Dispatcher& self, const std::string& name) {

@@ -17,7 +17,8 @@ namespace {
 /// `end_epoch()`. The GIL is held for these calls only.
 class PythonSource final : public BatchSource {
  public:
-  explicit PythonSource(py::object object) : object_(std::move(object)), batches_(object_.attr("batches").cast<std::int64_t>()) {}
+  explicit PythonSource(py::object object)
+      : object_(std::move(object)), batches_(object_.attr("batches").cast<std::int64_t>()) {}
   ~PythonSource() override {
     Gil gil;
     object_ = py::object();
@@ -49,7 +50,8 @@ class PythonSource final : public BatchSource {
   std::int64_t batches_;
 };
 
-TensorSource::Config config(std::int64_t batch_size, bool shuffle, bool drop_last, bool quiet, std::optional<std::uint64_t> seed) {
+TensorSource::Config config(std::int64_t batch_size, bool shuffle, bool drop_last, bool quiet,
+                            std::optional<std::uint64_t> seed) {
   return {.batch_size = batch_size, .shuffle = shuffle, .drop_last = drop_last, .quiet = quiet, .seed = seed};
 }
 
@@ -58,10 +60,11 @@ TensorSource::Config config(std::int64_t batch_size, bool shuffle, bool drop_las
 void bind_data(py::module_& module) {
   py::class_<BatchSource, std::shared_ptr<BatchSource>>(module, "BatchSource", "Where batches come from.")
       .def_property_readonly("batches", &BatchSource::batches)
-      .def("begin_epoch", [](BatchSource& self) {
-        py::gil_scoped_release release;
-        self.begin_epoch();
-      })
+      .def("begin_epoch",
+           [](BatchSource& self) {
+             py::gil_scoped_release release;
+             self.begin_epoch();
+           })
       .def("next",
            [](BatchSource& self) -> std::optional<std::vector<at::Tensor>> {
              Batch batch;
@@ -78,20 +81,25 @@ void bind_data(py::module_& module) {
         self.end_epoch();
       });
   py::class_<TensorSource, BatchSource, std::shared_ptr<TensorSource>>(module, "TensorSource")
-      .def(py::init([](std::vector<at::Tensor> tensors, std::int64_t batch_size, bool shuffle, bool drop_last, bool quiet,
-                       std::optional<std::uint64_t> seed) {
-             return translated([&] { return std::make_shared<TensorSource>(std::move(tensors), config(batch_size, shuffle, drop_last, quiet, seed)); });
+      .def(py::init([](std::vector<at::Tensor> tensors, std::int64_t batch_size, bool shuffle, bool drop_last,
+                       bool quiet, std::optional<std::uint64_t> seed) {
+             return translated([&] {
+               return std::make_shared<TensorSource>(std::move(tensors),
+                                                     config(batch_size, shuffle, drop_last, quiet, seed));
+             });
            }),
-           py::arg("tensors"), py::arg("batch_size"), py::arg("shuffle") = false, py::arg("drop_last") = false, py::arg("quiet") = false,
-           py::arg("seed") = py::none())
+           py::arg("tensors"), py::arg("batch_size"), py::arg("shuffle") = false, py::arg("drop_last") = false,
+           py::arg("quiet") = false, py::arg("seed") = py::none())
       .def_property_readonly("batch_bytes", &TensorSource::batch_bytes)
-      .def_property("generator_state",
-                    [](const TensorSource& self) -> std::optional<at::Tensor> {
-                      at::Tensor state = self.generator_state();
-                      return state.defined() ? std::optional(state) : std::nullopt;
-                    },
-                    &TensorSource::set_generator_state);
-  py::class_<PythonSource, BatchSource, std::shared_ptr<PythonSource>>(module, "PythonSource").def(py::init<py::object>(), py::arg("object"));
+      .def_property(
+          "generator_state",
+          [](const TensorSource& self) -> std::optional<at::Tensor> {
+            at::Tensor state = self.generator_state();
+            return state.defined() ? std::optional(state) : std::nullopt;
+          },
+          &TensorSource::set_generator_state);
+  py::class_<PythonSource, BatchSource, std::shared_ptr<PythonSource>>(module, "PythonSource")
+      .def(py::init<py::object>(), py::arg("object"));
   py::class_<Prefetch, BatchSource, std::shared_ptr<Prefetch>>(module, "Prefetch")
       .def(py::init([](std::shared_ptr<BatchSource> source, std::function<bool()> allowed, std::size_t depth) {
              return std::make_shared<Prefetch>(std::move(source), std::move(allowed), depth);

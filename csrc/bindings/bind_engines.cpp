@@ -17,7 +17,8 @@ namespace {
 class PythonEngine final : public StepEngine {
  public:
   /// `function(tensors, mode)` returns (loss to differentiate or None, loss or None, stats, outputs).
-  PythonEngine(py::object function, std::vector<at::Tensor> params) : function_(std::move(function)), params_(std::move(params)) {}
+  PythonEngine(py::object function, std::vector<at::Tensor> params)
+      : function_(std::move(function)), params_(std::move(params)) {}
   ~PythonEngine() override {
     Gil gil;
     function_ = py::object();
@@ -61,7 +62,8 @@ class PythonPlanProvider final : public PlanProvider {
     object_ = py::object();
   }
 
-  std::variant<std::shared_ptr<CapturedStep>, std::shared_ptr<StepEngine>> capture(Mode mode, const Batch& batch) override {
+  std::variant<std::shared_ptr<CapturedStep>, std::shared_ptr<StepEngine>> capture(Mode mode,
+                                                                                   const Batch& batch) override {
     Gil gil;
     at::AutoGradMode grad_mode(true);
     const py::object captured = object_.attr("capture")(mode_name(mode), batch.tensors);
@@ -136,7 +138,9 @@ void bind_engines(py::module_& module) {
   py::class_<PythonEngine, StepEngine, std::shared_ptr<PythonEngine>>(module, "PythonEngine")
       .def(py::init<py::object, std::vector<at::Tensor>>(), py::arg("function"), py::arg("params"));
   py::class_<GraphEngine, StepEngine, std::shared_ptr<GraphEngine>>(module, "GraphEngine")
-      .def(py::init([](py::object provider) { return std::make_shared<GraphEngine>(std::make_shared<PythonPlanProvider>(std::move(provider))); }),
+      .def(py::init([](py::object provider) {
+             return std::make_shared<GraphEngine>(std::make_shared<PythonPlanProvider>(std::move(provider)));
+           }),
            py::arg("provider"))
       .def_property_readonly("plans", &GraphEngine::plans)
       .def(

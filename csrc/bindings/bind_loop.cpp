@@ -62,7 +62,8 @@ class PythonLoop {
   std::string where() const {
     const Progress& progress = loop.progress();
     std::string text = "pyhooks: in epoch " + std::to_string(progress.epoch);
-    if (loop.peek().training >= 0) text += ", batch " + std::to_string(progress.batch) + (loop.peek().training == 0 ? " of validation" : "");
+    if (loop.peek().training >= 0)
+      text += ", batch " + std::to_string(progress.batch) + (loop.peek().training == 0 ? " of validation" : "");
     if (const Registration* who = dispatcher_->current()) text += ", in callback " + who->label;
     return text;
   }
@@ -112,7 +113,9 @@ void bind_config(py::class_<PythonLoop>& loop) {
   auto field = [&](const char* name, auto member) {
     loop.def_property(
         name, [member](PythonLoop& self) { return self.loop.config.*member; },
-        [member](PythonLoop& self, std::remove_reference_t<decltype(self.loop.config.*member)> value) { self.loop.config.*member = std::move(value); });
+        [member](PythonLoop& self, std::remove_reference_t<decltype(self.loop.config.*member)> value) {
+          self.loop.config.*member = std::move(value);
+        });
   };
   field("epochs", &LoopConfig::epochs);
   field("start_epoch", &LoopConfig::start_epoch);
@@ -128,18 +131,24 @@ void bind_config(py::class_<PythonLoop>& loop) {
   field("train", &LoopConfig::train);
   field("val", &LoopConfig::val);
   auto hook = [&](const char* name, auto member) {
-    loop.def_property(name, nullptr, [member](PythonLoop& self, std::remove_reference_t<decltype(self.loop.config.hooks.*member)> function) {
-      self.loop.config.hooks.*member = std::move(function);
-    });
+    loop.def_property(
+        name, nullptr,
+        [member](PythonLoop& self, std::remove_reference_t<decltype(self.loop.config.hooks.*member)> function) {
+          self.loop.config.hooks.*member = std::move(function);
+        });
   };
   hook("setup", &LoopHooks::setup);
   hook("begin_epoch", &LoopHooks::begin_epoch);
   hook("end_batches", &LoopHooks::end_batches);
   loop.def_readwrite("on_error", &PythonLoop::on_error);
   loop.def_readwrite("on_secondary_error", &PythonLoop::on_secondary_error);
-  loop.def("add_metric", [](PythonLoop& self, std::string name, std::optional<std::function<double(std::vector<double>)>> compute) {
-    self.loop.config.metrics.push_back(metric_spec(std::move(name), std::move(compute)));
-  }, py::arg("name"), py::arg("compute") = py::none(), "compute: from summed statistics to a value; None: sums[0] / sums[1], natively.");
+  loop.def(
+      "add_metric",
+      [](PythonLoop& self, std::string name, std::optional<std::function<double(std::vector<double>)>> compute) {
+        self.loop.config.metrics.push_back(metric_spec(std::move(name), std::move(compute)));
+      },
+      py::arg("name"), py::arg("compute") = py::none(),
+      "compute: from summed statistics to a value; None: sums[0] / sums[1], natively.");
 }
 
 }  // namespace
@@ -159,37 +168,48 @@ void bind_loop(py::module_& module) {
       });
   auto loop = py::class_<PythonLoop>(module, "Loop", "The native training loop.");
   loop.def(py::init<std::shared_ptr<Dispatcher>>(), py::arg("dispatcher"))
-      .def("run", &PythonLoop::run, py::arg("signals"), "Trains; the GIL is released but for hooks and Python callbacks.")
-      .def("saved", [](PythonLoop& self) {
-        py::gil_scoped_release release;
-        self.loop.saved();
-      })
-      .def("vote", [](PythonLoop& self, std::optional<std::string> who, const std::string& reason) {
-        if (who) return self.loop.vote(*who, reason);
-        self.loop.request_stop(reason);
-      }, py::arg("who"), py::arg("reason"), "who None: the callback that is being called.")
+      .def("run", &PythonLoop::run, py::arg("signals"),
+           "Trains; the GIL is released but for hooks and Python callbacks.")
+      .def("saved",
+           [](PythonLoop& self) {
+             py::gil_scoped_release release;
+             self.loop.saved();
+           })
+      .def(
+          "vote",
+          [](PythonLoop& self, std::optional<std::string> who, const std::string& reason) {
+            if (who) return self.loop.vote(*who, reason);
+            self.loop.request_stop(reason);
+          },
+          py::arg("who"), py::arg("reason"), "who None: the callback that is being called.")
+      .def("vote_from_outside",
+           [](PythonLoop& self, std::string reason) { self.loop.vote_from_outside(std::move(reason)); })
       .def("log", [](PythonLoop& self, const std::string& name, double value) { self.loop.log(name, value); })
-      .def("restore", [](PythonLoop& self, std::optional<double> best_fitness, std::int64_t best_epoch, const std::vector<py::dict>& history) {
-        std::vector<Metrics> epochs;
-        for (const py::dict& epoch : history) epochs.push_back(to_metrics(epoch));
-        self.loop.restore(best_fitness, best_epoch, std::move(epochs));
-      })
+      .def("restore",
+           [](PythonLoop& self, std::optional<double> best_fitness, std::int64_t best_epoch,
+              const std::vector<py::dict>& history) {
+             std::vector<Metrics> epochs;
+             for (const py::dict& epoch : history) epochs.push_back(to_metrics(epoch));
+             self.loop.restore(best_fitness, best_epoch, std::move(epochs));
+           })
       .def("peek", [](const PythonLoop& self) { return self.loop.peek(); })
       .def("columns", [](const PythonLoop& self) { return columns(self.loop.recorder()); })
       .def_property_readonly("epoch", [](const PythonLoop& self) { return self.loop.progress().epoch; })
       .def_property_readonly("global_step", [](const PythonLoop& self) { return self.loop.progress().global_step; })
       .def_property_readonly("stopping", [](const PythonLoop& self) { return self.loop.stopping(); })
-      .def_property_readonly("votes", [](const PythonLoop& self) {
-        py::list votes;
-        for (const StopVote& vote : self.loop.votes()) votes.append(to_dict(vote));
-        return votes;
-      })
+      .def_property_readonly("votes",
+                             [](const PythonLoop& self) {
+                               py::list votes;
+                               for (const StopVote& vote : self.loop.votes()) votes.append(to_dict(vote));
+                               return votes;
+                             })
       .def_property_readonly("metrics", [](const PythonLoop& self) { return to_dict(self.loop.metrics()); })
-      .def_property_readonly("history", [](const PythonLoop& self) {
-        py::list epochs;
-        for (const Metrics& metrics : self.loop.history()) epochs.append(to_dict(metrics));
-        return epochs;
-      })
+      .def_property_readonly("history",
+                             [](const PythonLoop& self) {
+                               py::list epochs;
+                               for (const Metrics& metrics : self.loop.history()) epochs.append(to_dict(metrics));
+                               return epochs;
+                             })
       .def_property_readonly("fitness", [](const PythonLoop& self) { return self.loop.fitness(); })
       .def_property_readonly("best_fitness", [](const PythonLoop& self) { return self.loop.best_fitness(); })
       .def_property_readonly("best_epoch", [](const PythonLoop& self) { return self.loop.best_epoch(); })

@@ -17,7 +17,8 @@ py::tuple to_tuple(const Hyper& hyper) {
 }
 
 Hyper to_hyper(const py::tuple& fields) {
-  return {fields[0].cast<double>(), fields[1].cast<double>(), fields[2].cast<double>(), fields[3].cast<double>(), fields[4].cast<double>()};
+  return {fields[0].cast<double>(), fields[1].cast<double>(), fields[2].cast<double>(), fields[3].cast<double>(),
+          fields[4].cast<double>()};
 }
 
 /// An optimizer that only Python knows: stepped with the GIL held, once a step.
@@ -64,7 +65,8 @@ void set_options(ParamGroup& group, const py::dict& options) {
   flag("amsgrad", group.amsgrad);
 }
 
-std::shared_ptr<FusedOptimizer> make(const std::string& kind, std::vector<at::Tensor> params, const py::list& groups, std::vector<ParamState> states) {
+std::shared_ptr<FusedOptimizer> make(const std::string& kind, std::vector<at::Tensor> params, const py::list& groups,
+                                     std::vector<ParamState> states) {
   std::vector<ParamGroup> param_groups;
   for (py::handle item : groups) {
     const py::dict options = py::reinterpret_borrow<py::dict>(item);
@@ -82,21 +84,26 @@ void bind_optimizers(py::module_& module) {
   module.def("fused_optimizers", fused_optimizers, "Names of the optimizers that run natively.");
   module.def(
       "make_optimizer",
-      [](const std::string& kind, std::vector<at::Tensor> params, const py::list& groups, std::vector<ParamState> states) {
+      [](const std::string& kind, std::vector<at::Tensor> params, const py::list& groups,
+         std::vector<ParamState> states) {
         return translated([&] { return make(kind, std::move(params), groups, std::move(states)); });
       },
       py::arg("kind"), py::arg("params"), py::arg("groups"), py::arg("states"),
-      "Makes a fused optimizer. A group is a dict: params (indices), hyper (lr, momentum, beta1, beta2, weight_decay), and torch.optim's options.");
+      "Makes a fused optimizer. A group is a dict: params (indices), hyper (lr, momentum, beta1, beta2, weight_decay), "
+      "and torch.optim's options.");
 
   py::class_<Optimizer, std::shared_ptr<Optimizer>>(module, "Optimizer")
-      .def_property_readonly("hypers", [](Optimizer& self) {
-        py::list hypers;
-        for (std::size_t i = 0; i < self.groups(); ++i) hypers.append(to_tuple(self.hyper(i)));
-        return hypers;
-      })
-      .def("set_hyper", [](Optimizer& self, std::size_t group, const py::tuple& fields) { self.hyper(group) = to_hyper(fields); });
+      .def_property_readonly("hypers",
+                             [](Optimizer& self) {
+                               py::list hypers;
+                               for (std::size_t i = 0; i < self.groups(); ++i) hypers.append(to_tuple(self.hyper(i)));
+                               return hypers;
+                             })
+      .def("set_hyper",
+           [](Optimizer& self, std::size_t group, const py::tuple& fields) { self.hyper(group) = to_hyper(fields); });
   py::class_<FusedOptimizer, Optimizer, std::shared_ptr<FusedOptimizer>>(module, "FusedOptimizer")
-      .def("set_options", [](FusedOptimizer& self, std::size_t group, const py::dict& options) { set_options(self.group(group), options); })
+      .def("set_options", [](FusedOptimizer& self, std::size_t group,
+                             const py::dict& options) { set_options(self.group(group), options); })
       .def_property_readonly("states", &FusedOptimizer::states)
       .def("step", [](FusedOptimizer& self, const std::vector<std::optional<at::Tensor>>& grads) {
         std::vector<at::Tensor> defined;

@@ -1,5 +1,3 @@
-#include "bindings/convert_program.h"
-
 #include <pybind11/stl.h>
 #include <torch/csrc/Device.h>
 #include <torch/csrc/Dtype.h>
@@ -8,6 +6,7 @@
 #include <torch/csrc/utils/pybind.h>
 
 #include "bindings/bindings.h"
+#include "bindings/convert_program.h"
 #include "bindings/errors.h"
 #include "engines/plan.h"
 
@@ -27,7 +26,8 @@ c10::IValue constant(py::handle object) {
   if (PyUnicode_Check(raw)) return object.cast<std::string>();
   if (THPDtype_Check(raw)) return static_cast<std::int64_t>(reinterpret_cast<THPDtype*>(raw)->scalar_type);
   if (THPLayout_Check(raw)) return static_cast<std::int64_t>(reinterpret_cast<THPLayout*>(raw)->layout);
-  if (THPMemoryFormat_Check(raw)) return static_cast<std::int64_t>(reinterpret_cast<THPMemoryFormat*>(raw)->memory_format);
+  if (THPMemoryFormat_Check(raw))
+    return static_cast<std::int64_t>(reinterpret_cast<THPMemoryFormat*>(raw)->memory_format);
   if (THPDevice_Check(raw)) return reinterpret_cast<THPDevice*>(raw)->device;
   throw std::invalid_argument("a program holds an argument of type " + std::string(Py_TYPE(raw)->tp_name));
 }
@@ -51,7 +51,8 @@ Op to_op(py::handle object) {
   op.name = object.attr("name").cast<std::string>();
   op.overload = object.attr("overload").cast<std::string>();
   for (py::handle arg : object.attr("args")) op.args.push_back(to_arg(arg));
-  for (const auto& [key, value] : object.attr("kwargs").cast<py::dict>()) op.kwargs.emplace_back(key.cast<std::string>(), to_arg(value));
+  for (const auto& [key, value] : object.attr("kwargs").cast<py::dict>())
+    op.kwargs.emplace_back(key.cast<std::string>(), to_arg(value));
   op.outs = object.attr("outs").cast<std::vector<int>>();
   op.source = object.attr("source").cast<std::string>();
   return op;
@@ -74,7 +75,9 @@ Program to_program(py::handle object) {
 void bind_plan(py::module_& module) {
   using namespace pyhooks;
   py::class_<Plan, std::shared_ptr<Plan>>(module, "Plan", "A captured program made ready to run natively.")
-      .def(py::init([](const py::object& program) { return translated([&] { return std::make_shared<Plan>(to_program(program)); }); }),
+      .def(py::init([](const py::object& program) {
+             return translated([&] { return std::make_shared<Plan>(to_program(program)); });
+           }),
            py::arg("program"))
       .def("bind", &Plan::bind, py::arg("tensors"), "Sets the inputs that stay the same from run to run.")
       .def(

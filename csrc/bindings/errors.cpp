@@ -11,7 +11,9 @@ namespace pyhooks {
 
 namespace {
 
-py::object make(PyObject* type, const std::string& message) { return py::reinterpret_borrow<py::object>(type)(message); }
+py::object make(PyObject* type, const std::string& message) {
+  return py::reinterpret_borrow<py::object>(type)(message);
+}
 
 // What torch raises for this kind of ATen error.
 py::object from_c10(const c10::Error& error) {
@@ -33,7 +35,8 @@ py::object python_exception(const std::exception_ptr& error, bool in_callback) {
     std::rethrow_exception(error);
   } catch (py::error_already_set& python) {
     py::object value = python.value();
-    if (python.trace() && !PyException_GetTraceback(value.ptr())) PyException_SetTraceback(value.ptr(), python.trace().ptr());
+    if (python.trace() && !PyException_GetTraceback(value.ptr()))
+      PyException_SetTraceback(value.ptr(), python.trace().ptr());
     return value;
   } catch (const py::builtin_exception& builtin) {
     builtin.set_error();
@@ -60,7 +63,8 @@ void add_note(const py::object& exception, const std::string& note) {
 
 void raise(const py::object& exception) {
   PyObject* traceback = PyException_GetTraceback(exception.ptr());  // new reference
-  PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr()))), Py_NewRef(exception.ptr()), traceback);
+  PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr()))), Py_NewRef(exception.ptr()),
+                traceback);
   throw py::error_already_set();
 }
 

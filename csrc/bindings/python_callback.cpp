@@ -7,7 +7,8 @@ namespace py = pybind11;
 
 namespace pyhooks {
 
-PythonCallback::PythonCallback(const py::dict& methods, const py::object& trainer, Phase phase, std::vector<std::string> logs)
+PythonCallback::PythonCallback(const py::dict& methods, const py::object& trainer, Phase phase,
+                               std::vector<std::string> logs)
     : trainer_(py::weakref(trainer).release().ptr()), phase_(phase), logs_(std::move(logs)) {
   for (const auto& [key, method] : methods) {
     const auto name = key.cast<std::string>();

@@ -16,7 +16,8 @@ namespace pyhooks {
 class PythonCallback final : public Callback {
  public:
   /// `methods`: event name to callable. Batch events are refused.
-  PythonCallback(const pybind11::dict& methods, const pybind11::object& trainer, Phase phase, std::vector<std::string> logs);
+  PythonCallback(const pybind11::dict& methods, const pybind11::object& trainer, Phase phase,
+                 std::vector<std::string> logs);
   ~PythonCallback() override;
 
   Phase phase() const override { return phase_; }

@@ -14,7 +14,8 @@ class GradClip final : public Callback {
   explicit GradClip(const Options& options) {
     if (options.has("max_norm")) max_norm_ = positive(options, "max_norm");
     if (options.has("max_value")) max_value_ = positive(options, "max_value");
-    if (!max_norm_ && !max_value_) throw std::invalid_argument("GradClip wants max_norm, max_value or both; it was given neither");
+    if (!max_norm_ && !max_value_)
+      throw std::invalid_argument("GradClip wants max_norm, max_value or both; it was given neither");
   }
 
   Phase phase() const override { return Phase::mutate; }
@@ -32,7 +33,8 @@ class GradClip final : public Callback {
  private:
   static double positive(const Options& options, const std::string& name) {
     const double value = options.get<double>(name);
-    if (!(value > 0)) throw std::invalid_argument("GradClip: " + name + " is " + std::to_string(value) + "; it must be above 0");
+    if (!(value > 0))
+      throw std::invalid_argument("GradClip: " + name + " is " + std::to_string(value) + "; it must be above 0");
     return value;
   }
 
@@ -41,8 +43,9 @@ class GradClip final : public Callback {
   std::vector<at::Tensor> grads_;
 };
 
-PYHOOKS_CALLBACK(GradClip, "grad_clip", "Clips gradients in place before each optimizer step, by total norm and by value.",
-                 {"max_norm", "float", {}, "largest total 2-norm, as torch.nn.utils.clip_grad_norm_; None: no limit"},
-                 {"max_value", "float", {}, "largest absolute value, as torch.nn.utils.clip_grad_value_; None: no limit"});
+PYHOOKS_CALLBACK(
+    GradClip, "grad_clip", "Clips gradients in place before each optimizer step, by total norm and by value.",
+    {"max_norm", "float", {}, "largest total 2-norm, as torch.nn.utils.clip_grad_norm_; None: no limit"},
+    {"max_value", "float", {}, "largest absolute value, as torch.nn.utils.clip_grad_value_; None: no limit"});
 
 }  // namespace pyhooks

@@ -9,8 +9,10 @@ namespace pyhooks {
 /// its moments (Kingma and Ba, 2015, section 3).
 class LossMeter final : public Callback {
  public:
-  explicit LossMeter(const Options& options) : decay_(options.get<double>("decay")), name_(options.get<std::string>("name")) {
-    if (!(decay_ >= 0 && decay_ < 1)) throw std::invalid_argument("LossMeter: decay is " + std::to_string(decay_) + "; it must be in [0, 1)");
+  explicit LossMeter(const Options& options)
+      : decay_(options.get<double>("decay")), name_(options.get<std::string>("name")) {
+    if (!(decay_ >= 0 && decay_ < 1))
+      throw std::invalid_argument("LossMeter: decay is " + std::to_string(decay_) + "; it must be in [0, 1)");
   }
 
   std::vector<std::string> logs() const override { return {name_}; }

@@ -14,8 +14,8 @@ class NaNGuard final : public Callback {
 
   void on_train_batch_end(BatchContext& ctx) override {
     if (std::isfinite(ctx.loss())) return;
-    ctx.request_stop("the loss is " + std::to_string(ctx.loss()) + " at batch " + std::to_string(ctx.batch()) + " of epoch " +
-                     std::to_string(ctx.epoch()) + " (step " + std::to_string(ctx.global_step()) + ")");
+    ctx.request_stop("the loss is " + std::to_string(ctx.loss()) + " at batch " + std::to_string(ctx.batch()) +
+                     " of epoch " + std::to_string(ctx.epoch()) + " (step " + std::to_string(ctx.global_step()) + ")");
   }
 };
 

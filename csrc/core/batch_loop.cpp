@@ -23,16 +23,6 @@ std::vector<at::Tensor> defined_only(const std::vector<at::Tensor>& tensors) {
   return defined;
 }
 
-// An epoch of a source: ended whatever happens.
-class SourceEpoch {
- public:
-  explicit SourceEpoch(BatchSource& source) : source_(source) { source_.begin_epoch(); }
-  ~SourceEpoch() { source_.end_epoch(); }
-
- private:
-  BatchSource& source_;
-};
-
 // As autograd's AccumulateGrad does: the first gradient is taken over, later ones are added to it.
 void accumulate(std::vector<at::Tensor>& sums, std::vector<at::Tensor>& grads) {
   sums.resize(grads.size());
@@ -57,50 +47,81 @@ void Loop::train_epoch() {
   schedule_.clear();
   if (config.hooks.begin_epoch) schedule_ = config.hooks.begin_epoch(steps);
   apply_schedule();
-  try {
+  const auto work = [&] {
     train_batches();
-  } catch (...) {
+    start_part(Part::between, 0);
+  };
+  finally(work, [&] {
     if (config.hooks.end_batches) config.hooks.end_batches(epoch_steps_);
+  });
+}
+
+// Does the work, then the end, whatever happens. What `end` throws never replaces what `work` has thrown.
+template <class Work, class End>
+void Loop::finally(Work&& work, End&& end) {
+  try {
+    work();
+  } catch (...) {
+    try {
+      end();
+    } catch (...) {
+      report_secondary(std::current_exception());
+    }
     throw;
   }
-  start_part(Part::between, 0);
-  if (config.hooks.end_batches) config.hooks.end_batches(epoch_steps_);
+  end();
 }
 
 void Loop::train_batches() {
   at::NoGradGuard no_grad;
-  SourceEpoch source(*config.train);
-  start_part(Part::train, config.train->batches());
-  while (!stopping() && config.train->next(batch_)) {
-    train_batch();
-    check_signals();
-  }
-  if (grads_pending_) update();  // the short last group of a source that could not tell its length, or of a stop
+  config.train->begin_epoch();
+  const auto work = [&] {
+    start_part(Part::train, config.train->batches());
+    while (!stopping() && config.train->next(batch_)) {
+      train_batch();
+      check_outside();
+    }
+    if (grads_pending_) late_update();
+  };
+  finally(work, [&] { config.train->end_epoch(); });
 }
 
 void Loop::validate_batches() {
   at::NoGradGuard no_grad;
-  SourceEpoch source(*config.val);
-  start_part(Part::validate, config.val->batches());
-  while (config.val->next(batch_)) {
-    progress_.samples = batch_.samples;
-    loss_known_ = false;
-    dispatcher_->fire<Event::on_val_batch_start>(batch_context_);
-    config.engine->step(Mode::eval, batch_, result_);
-    sums_.add(loss(), result_, batch_.samples);
-    dispatcher_->fire<Event::on_val_batch_end>(batch_context_);
-    publish(++progress_.batch);
-    check_signals();
-  }
+  config.val->begin_epoch();
+  const auto work = [&] {
+    start_part(Part::validate, config.val->batches());
+    while (config.val->next(batch_)) {
+      validate_batch();
+      check_outside();
+    }
+  };
+  finally(work, [&] { config.val->end_epoch(); });
+}
+
+void Loop::validate_batch() {
+  begin_batch();
+  will_update_ = false;
+  dispatcher_->fire<Event::on_val_batch_start>(batch_context_);
+  config.engine->step(Mode::eval, batch_, result_);
+  sums_.add(loss(), result_, batch_.samples);
+  dispatcher_->fire<Event::on_val_batch_end>(batch_context_);
+  publish(++progress_.batch);
+}
+
+// The batch is in hand; nothing is known of it yet.
+void Loop::begin_batch() {
+  progress_.samples = batch_.samples;
+  loss_known_ = false;
+  result_.loss.reset();
+  result_.outputs.clear();
 }
 
 void Loop::train_batch() {
-  progress_.samples = batch_.samples;
-  loss_known_ = false;
+  begin_batch();
+  recorder_.begin_row();
   const std::int64_t number = progress_.batch + 1;
   will_update_ = number % config.accumulate == 0 || number == progress_.batches;
-  result_.loss.reset();
-  result_.outputs.clear();
   dispatcher_->fire<Event::on_train_batch_start>(batch_context_);
   config.engine->step(Mode::train, batch_, result_);
   sums_.add(loss(), result_, batch_.samples);
@@ -137,6 +158,14 @@ void Loop::update() {
   grads_pending_ = false;
 }
 
+// The short last group of a stop, or of a source that could not tell its length: its last batch updates after all.
+void Loop::late_update() {
+  --progress_.batch;
+  will_update_ = true;
+  update();
+  publish(++progress_.batch);
+}
+
 // Sets the hyper-parameters of the coming optimizer step; past the table's end the last ones stay.
 void Loop::apply_schedule() {
   const std::size_t row = num_groups() * kHyperFields;
@@ -149,13 +178,19 @@ void Loop::apply_schedule() {
 }
 
 void Loop::record() {
-  recorder_.begin_row();
   recorder_.set("loss", loss_);
   recorder_.set("lr", lr(0));
 }
 
-void Loop::check_signals() {
-  if (!SignalWatch::pending()) [[likely]] return;
+// What came from outside while the batch ran: other threads' votes, signals.
+void Loop::check_outside() {
+  if (outside_vote_.load(std::memory_order_relaxed)) [[unlikely]] {
+    outside_vote_.store(false, std::memory_order_relaxed);
+    std::lock_guard lock(outside_mutex_);
+    vote("another thread", outside_reason_);
+  }
+  if (!SignalWatch::pending()) [[likely]]
+    return;
   SignalWatch::clear();
   if (config.hooks.check_signals) config.hooks.check_signals();
 }
@@ -171,7 +206,8 @@ void Loop::start_part(Part part, std::int64_t batches) {
 void Loop::publish(std::int64_t done) {
   const double seconds = now_seconds() - part_start_;
   const std::int64_t training = part_ == Part::train ? 1 : part_ == Part::validate ? 0 : -1;
-  peek_.store({progress_.epoch, progress_.epochs, done, progress_.batches, progress_.global_step, loss_, seconds, training});
+  peek_.store(
+      {progress_.epoch, progress_.epochs, done, progress_.batches, progress_.global_step, loss_, seconds, training});
 }
 
 }  // namespace pyhooks

@@ -6,8 +6,8 @@
 
 namespace pyhooks {
 
-std::uint64_t Dispatcher::add(std::shared_ptr<Callback> callback, EventMask events, const Filter& filter, std::string label,
-                              bool native) {
+std::uint64_t Dispatcher::add(std::shared_ptr<Callback> callback, EventMask events, const Filter& filter,
+                              std::string label, bool native) {
   auto registration = std::make_shared<Registration>();
   registration->id = next_id_++;
   registration->label = std::move(label);
@@ -37,7 +37,8 @@ void Dispatcher::changed() {
 
 void Dispatcher::rebuild() {
   stale_ = false;
-  auto dead = std::stable_partition(registrations_.begin(), registrations_.end(), [](const auto& r) { return r->alive; });
+  auto dead =
+      std::stable_partition(registrations_.begin(), registrations_.end(), [](const auto& r) { return r->alive; });
   std::move(dead, registrations_.end(), std::back_inserter(removed_));
   registrations_.erase(dead, registrations_.end());
   for (std::size_t e = 0; e < kNumEvents; ++e) {

@@ -20,7 +20,9 @@ struct Filter {
   std::int64_t after = 0;
   std::int64_t before = std::numeric_limits<std::int64_t>::max();
 
-  bool always() const { return every == 1 && !once && after == 0 && before == std::numeric_limits<std::int64_t>::max(); }
+  bool always() const {
+    return every == 1 && !once && after == 0 && before == std::numeric_limits<std::int64_t>::max();
+  }
   bool passes(std::int64_t n) const { return n > after && n < before && n % every == 0; }
 };
 
@@ -55,7 +57,8 @@ struct Registration {
 class Dispatcher {
  public:
   /// Returns the registration's id.
-  std::uint64_t add(std::shared_ptr<Callback> callback, EventMask events, const Filter& filter, std::string label, bool native = true);
+  std::uint64_t add(std::shared_ptr<Callback> callback, EventMask events, const Filter& filter, std::string label,
+                    bool native = true);
   /// False if there is no such registration (any more).
   bool remove(std::uint64_t id);
 
@@ -146,7 +149,8 @@ template <Event event>
 inline void Dispatcher::fire(ContextOf<info(event).kind>& context) {
   const std::int64_t count = ++counts_[index(event)];
   const std::vector<Entry>& list = lists_[index(event)];
-  if (list.empty()) [[likely]] return;
+  if (list.empty()) [[likely]]
+    return;
   Registration* outer = current_;
   Nesting nesting(*this);
   for (const Entry& entry : list)

@@ -6,7 +6,8 @@
 namespace pyhooks {
 
 double scalar_value(const at::Tensor& tensor) {
-  if (tensor.scalar_type() == at::kFloat && tensor.is_cpu()) return static_cast<double>(*tensor.const_data_ptr<float>());
+  if (tensor.scalar_type() == at::kFloat && tensor.is_cpu())
+    return static_cast<double>(*tensor.const_data_ptr<float>());
   return tensor.item().toDouble();
 }
 
@@ -26,7 +27,8 @@ void add_values(std::vector<double>& sums, const at::Tensor& values) {
 
 void add_stats(std::vector<double>& sums, const at::Tensor& stats) {
   sums.resize(static_cast<std::size_t>(stats.numel()), 0.0);
-  if (stats.is_cpu() && stats.is_contiguous() && stats.scalar_type() == at::kFloat) return add_values<float>(sums, stats);
+  if (stats.is_cpu() && stats.is_contiguous() && stats.scalar_type() == at::kFloat)
+    return add_values<float>(sums, stats);
   add_values<double>(sums, stats.to(at::kCPU, at::kDouble).contiguous());
 }
 

@@ -24,10 +24,10 @@ constexpr const char* mode_name(Mode mode) {
 
 /// What a step computed. Tensors may alias the batch: valid until the next step.
 struct StepResult {
-  at::Tensor loss;                   ///< 0-d, not divided by the accumulation factor; undefined for predict
-  std::vector<at::Tensor> stats;     ///< per metric its statistics, 1-D
-  std::vector<at::Tensor> outputs;   ///< the model's outputs, flattened
-  std::vector<at::Tensor> grads;     ///< train: per parameter, undefined where there is none; safe to change in place
+  at::Tensor loss;                  ///< 0-d, not divided by the accumulation factor; undefined for predict
+  std::vector<at::Tensor> stats;    ///< per metric its statistics, 1-D
+  std::vector<at::Tensor> outputs;  ///< the model's outputs, flattened
+  std::vector<at::Tensor> grads;    ///< train: per parameter, undefined where there is none; safe to change in place
 };
 
 /// How a step is computed. Called without the GIL.

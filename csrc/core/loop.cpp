@@ -28,8 +28,7 @@ void Loop::run() {
     std::rethrow_exception(error);
   }
   std::vector<std::exception_ptr> errors = dispatcher_->fire_all<Event::teardown>(context_);
-  for (std::size_t i = 1; i < errors.size(); ++i)
-    if (config.hooks.on_secondary_error) config.hooks.on_secondary_error(errors[i]);
+  for (std::size_t i = 1; i < errors.size(); ++i) report_secondary(errors[i]);
   if (!errors.empty()) std::rethrow_exception(errors.front());
 }
 
@@ -38,13 +37,20 @@ void Loop::fail(std::exception_ptr error) {
   if (hooks.on_error) hooks.on_error(error);
   dispatcher_->forget_current();
   part_ = Part::between;
+  publish(progress_.batch);
   auto report = [&](const std::vector<std::exception_ptr>& errors) {
-    for (const auto& secondary : errors)
-      if (hooks.on_secondary_error) hooks.on_secondary_error(secondary);
+    for (const auto& secondary : errors) report_secondary(secondary);
   };
   if (hooks.is_interrupt && hooks.is_interrupt(error)) report(dispatcher_->fire_all<Event::on_interrupt>(context_));
   report(dispatcher_->fire_all<Event::on_exception>(context_));
   report(dispatcher_->fire_all<Event::teardown>(context_));
+}
+
+void Loop::report_secondary(std::exception_ptr error) noexcept {
+  try {
+    if (config.hooks.on_secondary_error) config.hooks.on_secondary_error(error);
+  } catch (...) {  // whoever is told throws too: the first exception is what counts
+  }
 }
 
 void Loop::run_epochs() {
@@ -112,7 +118,14 @@ void Loop::saved() {
 }
 
 void Loop::vote(std::string who, std::string_view reason) {
-  votes_.push_back({std::move(who), std::string(reason), progress_.epoch, part_ == Part::between ? -1 : progress_.batch});
+  votes_.push_back(
+      {std::move(who), std::string(reason), progress_.epoch, part_ == Part::between ? -1 : progress_.batch});
+}
+
+void Loop::vote_from_outside(std::string reason) {
+  std::lock_guard lock(outside_mutex_);
+  outside_reason_ = std::move(reason);
+  outside_vote_.store(true, std::memory_order_relaxed);
 }
 
 void Loop::restore(std::optional<double> best_fitness, std::int64_t best_epoch, std::vector<Metrics> history) {

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,12 +35,15 @@ struct MetricSpec {
 
 /// What surrounds the loop; each may be empty. Called without the GIL.
 struct LoopHooks {
-  std::function<void()> setup;                              ///< between on_pretrain_routine_start and _end: must leave engine, optimizer and train set
-  std::function<std::vector<double>(std::int64_t)> begin_epoch;  ///< given the optimizer steps to come: the schedule's table [steps, groups, kHyperFields], or empty
-  std::function<void(std::int64_t)> end_batches;            ///< given the optimizer steps made; also when the epoch is cut short by an exception
-  std::function<void()> check_signals;                      ///< a signal came: throw to interrupt
-  std::function<bool(std::exception_ptr)> is_interrupt;     ///< whether an exception is a Ctrl-C
-  std::function<void(std::exception_ptr)> on_error;         ///< the exception that ends training, before on_exception
+  std::function<void()>
+      setup;  ///< between on_pretrain_routine_start and _end: must leave engine, optimizer and train set
+  std::function<std::vector<double>(std::int64_t)>
+      begin_epoch;  ///< given the optimizer steps to come: the schedule's table [steps, groups, kHyperFields], or empty
+  std::function<void(std::int64_t)>
+      end_batches;  ///< given the optimizer steps made; also when the epoch is cut short by an exception
+  std::function<void()> check_signals;                   ///< a signal came: throw to interrupt
+  std::function<bool(std::exception_ptr)> is_interrupt;  ///< whether an exception is a Ctrl-C
+  std::function<void(std::exception_ptr)> on_error;      ///< the exception that ends training, before on_exception
   std::function<void(std::exception_ptr)> on_secondary_error;  ///< one thrown while the first was being handled
 };
 
@@ -69,13 +74,15 @@ class Loop final : public Host {
 
   LoopConfig config;
 
-  /// Trains. Throws what ended training, after on_exception and teardown.
+  /// Trains; once in a loop's life. Throws what ended training, after on_exception and teardown.
   void run();
 
   /// Fires on_model_save, then on_checkpoint_durable: for the callback that has just written a checkpoint.
   void saved();
-  /// A vote to stop from outside a callback.
+  /// A vote to stop from outside a callback, in the loop's own thread.
   void vote(std::string who, std::string_view reason);
+  /// A vote to stop from any thread; counted after the current batch.
+  void vote_from_outside(std::string reason);
   /// Continues the books of an earlier part of this run.
   void restore(std::optional<double> best_fitness, std::int64_t best_epoch, std::vector<Metrics> history);
 
@@ -120,19 +127,25 @@ class Loop final : public Host {
   void end_of_epoch();
   void reduce(const std::string& prefix);
   void fail(std::exception_ptr error);
+  void report_secondary(std::exception_ptr error) noexcept;
 
   // batch_loop.cpp: an epoch's batches
   void train_epoch();
   void train_batches();
   void train_batch();
+  void begin_batch();
   void backward_done();
   void update();
+  void late_update();
   void validate_batches();
+  void validate_batch();
   void apply_schedule();
   void record();
-  void check_signals();
+  void check_outside();
   void start_part(Part part, std::int64_t batches);
   void publish(std::int64_t done);
+  template <class Work, class End>
+  void finally(Work&& work, End&& end);
 
   std::shared_ptr<Dispatcher> dispatcher_;
   Context context_{*this};
@@ -147,8 +160,8 @@ class Loop final : public Host {
   double loss_ = 0;
   bool loss_known_ = false;
   Part part_ = Part::between;
-  std::vector<double> schedule_;   // this epoch's table
-  std::int64_t epoch_steps_ = 0;   // optimizer steps made in this epoch
+  std::vector<double> schedule_;  // this epoch's table
+  std::int64_t epoch_steps_ = 0;  // optimizer steps made in this epoch
   std::int64_t epoch_first_row_ = 0;
   double part_start_ = 0;
 
@@ -157,6 +170,9 @@ class Loop final : public Host {
   Metrics metrics_;
   std::vector<Metrics> history_;
   std::vector<StopVote> votes_;
+  std::atomic<bool> outside_vote_{false};
+  std::mutex outside_mutex_;
+  std::string outside_reason_;
   std::optional<double> fitness_;
   std::optional<double> best_fitness_;
   std::int64_t best_epoch_ = -1;

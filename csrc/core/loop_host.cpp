@@ -29,8 +29,8 @@ void Loop::set_lr(double value, std::size_t group) {
 
 at::Tensor& Loop::grad(std::size_t i) {
   if (i >= config.params.size())
-    throw std::out_of_range("gradient " + std::to_string(i) + " asked for, but " + std::to_string(config.params.size()) +
-                            " parameters are trained");
+    throw std::out_of_range("gradient " + std::to_string(i) + " asked for, but " +
+                            std::to_string(config.params.size()) + " parameters are trained");
   if (i >= grads_.size()) grads_.resize(config.params.size());  // before backward: undefined tensors
   return grads_[i];
 }

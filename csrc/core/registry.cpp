@@ -13,10 +13,12 @@ const char* type_of(const OptionValue& value) {
 
 OptionValue checked(const CallbackInfo& info, const OptionSpec& spec, const OptionValue& value) {
   if (spec.type == type_of(value)) return value;
-  if (spec.type == "float" && std::holds_alternative<std::int64_t>(value)) return static_cast<double>(std::get<std::int64_t>(value));
-  if (std::holds_alternative<std::monostate>(value) && std::holds_alternative<std::monostate>(spec.default_value)) return value;
-  throw std::invalid_argument(info.name + ": option '" + spec.name + "' was given a " + type_of(value) + "; it takes a " + spec.type +
-                              " (" + spec.help + ")");
+  if (spec.type == "float" && std::holds_alternative<std::int64_t>(value))
+    return static_cast<double>(std::get<std::int64_t>(value));
+  if (std::holds_alternative<std::monostate>(value) && std::holds_alternative<std::monostate>(spec.default_value))
+    return value;
+  throw std::invalid_argument(info.name + ": option '" + spec.name + "' was given a " + type_of(value) +
+                              "; it takes a " + spec.type + " (" + spec.help + ")");
 }
 
 std::string option_names(const CallbackInfo& info) {

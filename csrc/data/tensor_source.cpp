@@ -13,9 +13,7 @@ namespace pyhooks {
 namespace {
 
 // DataLoader draws one number for its workers' seeds each time it is iterated, workers or not.
-void draw_base_seed(const std::optional<at::Generator>& generator) {
-  at::empty({}, at::kLong).random_(generator);
-}
+void draw_base_seed(const std::optional<at::Generator>& generator) { at::empty({}, at::kLong).random_(generator); }
 
 }  // namespace
 
@@ -24,10 +22,12 @@ TensorSource::TensorSource(std::vector<at::Tensor> tensors, const Config& config
   if (tensors_.empty() || tensors_[0].dim() == 0) throw std::invalid_argument("a data source wants tensors with rows");
   rows_ = tensors_[0].size(0);
   for (at::Tensor& tensor : tensors_) {
-    if (tensor.dim() == 0 || tensor.size(0) != rows_) throw std::invalid_argument("the tensors of a data source differ in rows");
+    if (tensor.dim() == 0 || tensor.size(0) != rows_)
+      throw std::invalid_argument("the tensors of a data source differ in rows");
     tensor = tensor.contiguous();
   }
-  if (rows_ == 0 || config_.batch_size < 1) throw std::invalid_argument("a data source wants at least one row, and batches of at least one");
+  if (rows_ == 0 || config_.batch_size < 1)
+    throw std::invalid_argument("a data source wants at least one row, and batches of at least one");
   if (config_.seed) generator_ = at::detail::createCPUGenerator(*config_.seed);
 }
 
@@ -37,7 +37,8 @@ std::int64_t TensorSource::batches() const {
 
 std::int64_t TensorSource::batch_bytes() const {
   std::int64_t bytes = 0;
-  for (const at::Tensor& tensor : tensors_) bytes += static_cast<std::int64_t>(tensor.nbytes()) / rows_ * std::min(rows_, config_.batch_size);
+  for (const at::Tensor& tensor : tensors_)
+    bytes += static_cast<std::int64_t>(tensor.nbytes()) / rows_ * std::min(rows_, config_.batch_size);
   return bytes;
 }
 
@@ -67,7 +68,8 @@ at::Tensor TensorSource::gather(const at::Tensor& rows, std::int64_t first, std:
     return batch;
   }
   const std::int64_t* order = order_.const_data_ptr<std::int64_t>() + first;
-  for (std::int64_t i = 0; i < count; ++i, to += bytes) std::memcpy(to, from + static_cast<std::size_t>(order[i]) * bytes, bytes);
+  for (std::int64_t i = 0; i < count; ++i, to += bytes)
+    std::memcpy(to, from + static_cast<std::size_t>(order[i]) * bytes, bytes);
   return batch;
 }
 

@@ -66,7 +66,8 @@ void GraphEngine::step(Mode mode, const Batch& batch, StepResult& result) {
   if (step && step->verify == 0) return run(*step, mode, batch, result);
   if (step) {
     --step->verify;
-    instead_[static_cast<std::size_t>(mode)] = provider_->verify(mode, *step, batch, result, [&] { run(*step, mode, batch, result); });
+    instead_[static_cast<std::size_t>(mode)] =
+        provider_->verify(mode, *step, batch, result, [&] { run(*step, mode, batch, result); });
   }
   if (auto& instead = instead_[static_cast<std::size_t>(mode)]) instead->step(mode, batch, result);
 }

@@ -18,8 +18,8 @@ struct CapturedStep {
   std::vector<at::Tensor> fixed;  ///< parameters and constants, the plan's first inputs
   std::size_t n_stats = 0;
   std::size_t n_outputs = 0;
-  bool draws_random = true;       ///< from the default generator
-  int verify = 0;  ///< how many of its first batches to compare with eager
+  bool draws_random = true;  ///< from the default generator
+  int verify = 0;            ///< how many of its first batches to compare with eager
 };
 
 /// Where plans come from.
@@ -27,10 +27,11 @@ class PlanProvider {
  public:
   virtual ~PlanProvider() = default;
   /// Captures the step for batches like this one; or, where that cannot be, the engine to use instead.
-  virtual std::variant<std::shared_ptr<CapturedStep>, std::shared_ptr<StepEngine>> capture(Mode mode, const Batch& batch) = 0;
+  virtual std::variant<std::shared_ptr<CapturedStep>, std::shared_ptr<StepEngine>> capture(Mode mode,
+                                                                                           const Batch& batch) = 0;
   /// Calls `run` (which fills `result`), and compares with eager; undoes what it did and returns another engine where they differ.
-  virtual std::shared_ptr<StepEngine> verify(Mode mode, const CapturedStep& step, const Batch& batch, StepResult& result,
-                                             const std::function<void()>& run) = 0;
+  virtual std::shared_ptr<StepEngine> verify(Mode mode, const CapturedStep& step, const Batch& batch,
+                                             StepResult& result, const std::function<void()>& run) = 0;
 };
 
 /// Runs captured steps: one plan for each mode and each kind of batch (sizes, strides, dtypes), kept for reuse.

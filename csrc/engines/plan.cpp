@@ -12,7 +12,9 @@
 namespace pyhooks {
 
 Plan::Plan(const Program& program)
-    : outputs_(program.outputs), n_inputs_(static_cast<std::size_t>(program.n_inputs)), registers_(static_cast<std::size_t>(program.n_registers)) {
+    : outputs_(program.outputs),
+      n_inputs_(static_cast<std::size_t>(program.n_inputs)),
+      registers_(static_cast<std::size_t>(program.n_registers)) {
   is_constant_.resize(registers_.size(), false);
   for (const auto& [index, tensor] : program.constants) {
     registers_.at(static_cast<std::size_t>(index)) = tensor;
@@ -22,7 +24,8 @@ Plan::Plan(const Program& program)
     try {
       instructions_.push_back(prepare(op));
     } catch (const std::exception& error) {
-      throw std::invalid_argument("cannot prepare " + op.name + (op.source.empty() ? "" : " (" + op.source + ")") + ": " + error.what());
+      throw std::invalid_argument("cannot prepare " + op.name + (op.source.empty() ? "" : " (" + op.source + ")") +
+                                  ": " + error.what());
     }
   }
   find_lives(program);
@@ -35,7 +38,8 @@ Plan::Instruction Plan::prepare(const Op& op) {
   sources_.push_back(op.name + (op.source.empty() ? "" : ", " + op.source));
   for (std::size_t i = 0; i < schema.arguments().size(); ++i) {
     const c10::Argument& wanted = schema.arguments()[i];
-    const auto named = std::find_if(op.kwargs.begin(), op.kwargs.end(), [&](const auto& kwarg) { return kwarg.first == wanted.name(); });
+    const auto named = std::find_if(op.kwargs.begin(), op.kwargs.end(),
+                                    [&](const auto& kwarg) { return kwarg.first == wanted.name(); });
     if (i < op.args.size())
       instruction.args.push_back(slot(op.args[i], wanted));
     else if (named != op.kwargs.end())
@@ -104,7 +108,8 @@ void Plan::bind(std::vector<at::Tensor> fixed) {
 
 void Plan::run(const std::vector<at::Tensor>& batch, bool grad_mode, std::vector<at::Tensor>& outputs) {
   if (n_fixed_ + batch.size() != n_inputs_)
-    throw std::invalid_argument("a plan of " + std::to_string(n_inputs_) + " inputs was given " + std::to_string(n_fixed_ + batch.size()));
+    throw std::invalid_argument("a plan of " + std::to_string(n_inputs_) + " inputs was given " +
+                                std::to_string(n_fixed_ + batch.size()));
   at::AutoGradMode mode(grad_mode);
   at::AutoDispatchBelowADInplaceOrView below_autograd;
   for (std::size_t i = 0; i < batch.size(); ++i) registers_[n_fixed_ + i] = batch[i];
@@ -117,7 +122,8 @@ void Plan::run(const std::vector<at::Tensor>& batch, bool grad_mode, std::vector
       outputs[i] = registers_[static_cast<std::size_t>(outputs_[i])].toTensor();
   }
   for (int output : outputs_)  // inputs and constants stay, results do not
-    if (output >= static_cast<int>(n_inputs_) && !is_constant_[static_cast<std::size_t>(output)]) registers_[static_cast<std::size_t>(output)] = {};
+    if (output >= static_cast<int>(n_inputs_) && !is_constant_[static_cast<std::size_t>(output)])
+      registers_[static_cast<std::size_t>(output)] = {};
   for (std::size_t i = 0; i < batch.size(); ++i) registers_[n_fixed_ + i] = {};
 }
 
@@ -125,10 +131,18 @@ void Plan::execute(const Instruction& instruction) {
   for (const Slot& slot : instruction.args) {
     const std::size_t i = static_cast<std::size_t>(slot.index);
     switch (slot.kind) {
-      case Slot::Kind::constant: stack_.push_back(constants_[i]); break;
-      case Slot::Kind::copy: stack_.push_back(registers_[i]); break;
-      case Slot::Kind::move: stack_.push_back(std::move(registers_[i])); break;
-      case Slot::Kind::list: stack_.push_back(make_list(lists_[i])); break;
+      case Slot::Kind::constant:
+        stack_.push_back(constants_[i]);
+        break;
+      case Slot::Kind::copy:
+        stack_.push_back(registers_[i]);
+        break;
+      case Slot::Kind::move:
+        stack_.push_back(std::move(registers_[i]));
+        break;
+      case Slot::Kind::list:
+        stack_.push_back(make_list(lists_[i]));
+        break;
     }
   }
   try {

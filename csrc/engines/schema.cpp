@@ -27,7 +27,9 @@ c10::IValue list_of(const std::vector<c10::IValue>& items, T (*convert)(const c1
 
 std::int64_t to_int(const c10::IValue& value) { return value.toInt(); }
 bool to_bool(const c10::IValue& value) { return value.toBool(); }
-double to_double(const c10::IValue& value) { return value.isInt() ? static_cast<double>(value.toInt()) : value.toDouble(); }
+double to_double(const c10::IValue& value) {
+  return value.isInt() ? static_cast<double>(value.toInt()) : value.toDouble();
+}
 
 c10::IValue list_for(const std::vector<c10::IValue>& items, const c10::TypePtr& element) {
   switch (element->kind()) {
@@ -81,7 +83,8 @@ c10::IValue constant_for(const Arg& arg, const c10::Argument& wanted) {
     if (arg.value.isNone()) return arg.value;
     if (!list) return scalar_for(arg.value, type);
     // `kernel_size=3` for int[2]: the same value for each element
-    return list_for(std::vector<c10::IValue>(static_cast<std::size_t>(wanted.N().value_or(1)), arg.value), list->getElementType());
+    return list_for(std::vector<c10::IValue>(static_cast<std::size_t>(wanted.N().value_or(1)), arg.value),
+                    list->getElementType());
   }
   if (!list) throw std::invalid_argument("a list for argument '" + wanted.name() + "', which is " + type->repr_str());
   std::vector<c10::IValue> items;

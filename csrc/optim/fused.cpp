@@ -18,7 +18,8 @@ at::Tensor new_state(const std::string& name, const at::Tensor& param) {
 
 }  // namespace
 
-FusedOptimizer::FusedOptimizer(std::vector<at::Tensor> params, std::vector<ParamGroup> groups, std::vector<ParamState> states)
+FusedOptimizer::FusedOptimizer(std::vector<at::Tensor> params, std::vector<ParamGroup> groups,
+                               std::vector<ParamState> states)
     : params_(std::move(params)), groups_(std::move(groups)), states_(std::move(states)) {
   states_.resize(params_.size());
 }

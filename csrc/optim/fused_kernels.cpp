@@ -32,8 +32,8 @@ class Sgd final : public FusedOptimizer {
   void update(const ParamGroup& group, Bucket& bucket) override {
     at::TensorList momentum;
     if (!bucket.states.empty()) momentum = bucket.states[0];
-    at::_fused_sgd_(bucket.params, bucket.grads, momentum, group.hyper.weight_decay, group.hyper.momentum, group.hyper.lr,
-                    group.dampening, group.nesterov, group.maximize, bucket.fresh);
+    at::_fused_sgd_(bucket.params, bucket.grads, momentum, group.hyper.weight_decay, group.hyper.momentum,
+                    group.hyper.lr, group.dampening, group.nesterov, group.maximize, bucket.fresh);
   }
 };
 
@@ -79,7 +79,8 @@ class Adagrad final : public FusedOptimizer {
 };
 
 template <class T>
-std::shared_ptr<FusedOptimizer> make(std::vector<at::Tensor> params, std::vector<ParamGroup> groups, std::vector<ParamState> states) {
+std::shared_ptr<FusedOptimizer> make(std::vector<at::Tensor> params, std::vector<ParamGroup> groups,
+                                     std::vector<ParamState> states) {
   return std::make_shared<T>(std::move(params), std::move(groups), std::move(states));
 }
 

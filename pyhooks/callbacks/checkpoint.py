@@ -51,9 +51,7 @@ class Checkpoint(Monitor):
         if dir is not None and not isinstance(dir, str | os.PathLike):
             raise TypeError(f"Checkpoint got dir={dir!r}, wanted a folder's path or None for the run's own")
         if not (save_last or save_best):
-            raise ValueError(
-                "Checkpoint got save_last=False and save_best=False and would save nothing; leave it out"
-            )
+            raise ValueError("Checkpoint got save_last=False and save_best=False and would save nothing; leave it out")
         super().__init__(monitor, mode)
         self.dir = None if dir is None else Path(dir)
         self.save_last = save_last

@@ -35,9 +35,7 @@ class CSVLogger(Callback):
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         if path is not None and not isinstance(path, str | os.PathLike):
-            raise TypeError(
-                f"CSVLogger got path={path!r}, wanted a file's path or None for the run's results.csv"
-            )
+            raise TypeError(f"CSVLogger got path={path!r}, wanted a file's path or None for the run's results.csv")
         self.path = None if path is None else Path(path)
         self._columns: list[str] = []
         self._began: float | None = None

@@ -46,9 +46,7 @@ class EarlyStopping(Monitor):
         restore_best: bool = False,
     ) -> None:
         if not isinstance(patience, int) or isinstance(patience, bool) or patience < 1:
-            raise ValueError(
-                f"EarlyStopping got patience={patience!r}, wanted a whole number of epochs, at least 1"
-            )
+            raise ValueError(f"EarlyStopping got patience={patience!r}, wanted a whole number of epochs, at least 1")
         super().__init__(monitor, mode, min_delta)
         self.patience = patience
         self.restore_best = restore_best

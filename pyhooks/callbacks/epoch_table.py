@@ -44,9 +44,7 @@ class EpochTable:
         if not self._headed:
             self._print("epoch", "time", self.names, style="bold")
             self._headed = True
-        self._print(
-            f"{epoch}/{epochs}", f"{seconds:.2f}s", [_number(metrics.get(name)) for name in self.names]
-        )
+        self._print(f"{epoch}/{epochs}", f"{seconds:.2f}s", [_number(metrics.get(name)) for name in self.names])
 
     def _print(self, epoch: str, seconds: str, cells: Sequence[str], style: str = "") -> None:
         from rich.text import Text

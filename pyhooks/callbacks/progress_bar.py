@@ -37,9 +37,7 @@ class ProgressBar(Callback):
         from rich.console import Console as RichConsole
 
         if console is not None and not isinstance(console, RichConsole):
-            raise TypeError(
-                f"ProgressBar got console={console!r}, wanted a rich.console.Console or None for stdout"
-            )
+            raise TypeError(f"ProgressBar got console={console!r}, wanted a rich.console.Console or None for stdout")
         self._given = console
         self._live: Live | None = None
         self._table: EpochTable | None = None

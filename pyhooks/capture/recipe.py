@@ -73,9 +73,7 @@ def capture(step: Step, batch: Sequence[Tensor], mode: str) -> Captured:
     return _captured(traced, program, time.perf_counter() - started)
 
 
-def _trace_and_lower(
-    step: Step, batch: Sequence[Tensor], state: PythonState, mode: str
-) -> tuple[Trace, Program]:
+def _trace_and_lower(step: Step, batch: Sequence[Tensor], state: PythonState, mode: str) -> tuple[Trace, Program]:
     inputs = Inputs.of(step, state, batch)
     traced = trace(step, inputs, state, mode)
     clone_batch = traced.batch_changed

@@ -121,10 +121,7 @@ class PythonState:
             place.restore()
 
     def _visit(self, value: Any, name: str) -> None:
-        if (
-            isinstance(value, (Tensor, type, types.ModuleType, *_SCALARS, type(None)))
-            or id(value) in self._seen
-        ):
+        if isinstance(value, (Tensor, type, types.ModuleType, *_SCALARS, type(None))) or id(value) in self._seen:
             return
         if len(self.places) >= _MAX_PLACES:
             return
@@ -158,9 +155,7 @@ class PythonState:
     def _visit_object(self, value: Any, name: str, skip: frozenset[str]) -> None:
         self._visit_container(value.__dict__, name, owner=True, skip=skip)
 
-    def _visit_container(
-        self, container: Any, name: str, *, owner: bool, skip: frozenset[str] = frozenset()
-    ) -> None:
+    def _visit_container(self, container: Any, name: str, *, owner: bool, skip: frozenset[str] = frozenset()) -> None:
         before = items(container)
         if not owner and len(before) > _MAX_ITEMS:
             return
@@ -263,9 +258,7 @@ def _watch_private(rng: Any) -> _Watch:
     if isinstance(rng, random.Random):
         return _Watch("a random.Random", rng.getstate, rng.setstate)
     bits = getattr(rng, "bit_generator", None) or getattr(rng, "_bit_generator", rng)
-    return _Watch(
-        "a private NumPy generator", lambda: bits.state, lambda state: setattr(bits, "state", state)
-    )
+    return _Watch("a private NumPy generator", lambda: bits.state, lambda state: setattr(bits, "state", state))
 
 
 def _equal_states(a: Any, b: Any) -> bool:
@@ -287,6 +280,4 @@ def _scalar_differs(before: Any, now: Any) -> bool:
         return False
     if now is before:
         return False
-    return (
-        symbolic or type(now) is not type(before) or (now != before and not (now != now and before != before))
-    )
+    return symbolic or type(now) is not type(before) or (now != before and not (now != now and before != before))

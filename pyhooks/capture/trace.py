@@ -107,9 +107,7 @@ def trace(step: Step, inputs: Inputs, state: PythonState, mode: str, *, clone_ba
         state.restore()
         recorder.restore()
     assert body.out_spec is not None
-    return Trace(
-        graph, inputs, body.grads, body.n_outputs, body.out_spec, body.batch_changed, scalars, body.unfit
-    )
+    return Trace(graph, inputs, body.grads, body.n_outputs, body.out_spec, body.batch_changed, scalars, body.unfit)
 
 
 @contextlib.contextmanager

@@ -39,16 +39,12 @@ class Metric:
 
         It is traced into the plan: torch operations only, no ``.item()``, no branch on a tensor's values.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} must define stats(outputs, targets) -> Tensor [size]"
-        )
+        raise NotImplementedError(f"{type(self).__name__} must define stats(outputs, targets) -> Tensor [size]")
 
     def compute(self, total: Sequence[float]) -> float:
         """The epoch's value from the summed statistics of its batches; NaN when there were no rows."""
         if not self.is_ratio:
-            raise NotImplementedError(
-                f"{type(self).__name__} must define compute(total), or set is_ratio = True"
-            )
+            raise NotImplementedError(f"{type(self).__name__} must define compute(total), or set is_ratio = True")
         return float(total[0]) / float(total[1]) if total[1] else float("nan")
 
     def __call__(self, outputs: Any, targets: Any) -> Tensor:

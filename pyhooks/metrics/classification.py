@@ -41,12 +41,7 @@ class TopK(Metric):
             one_tensor(self.name, "outputs", outputs),
             one_tensor(self.name, "targets", targets),
         )
-        if (
-            self.k == 1
-            and outputs.shape == targets.shape
-            and outputs.dim() in (1, 2)
-            and outputs[0:1].numel() <= 1
-        ):
+        if self.k == 1 and outputs.shape == targets.shape and outputs.dim() in (1, 2) and outputs[0:1].numel() <= 1:
             hits = (outputs > 0) == (targets > 0.5)
             return torch.stack([hits.sum(), hits.new_full((), hits.numel(), dtype=torch.int64)]).float()
         self._check(outputs, targets)

@@ -71,13 +71,10 @@ def as_metric(name: str, fn: Metric | Callable[[Any, Any], Tensor]) -> Metric:
     if isinstance(fn, Metric):
         return fn
     if isinstance(fn, type) and issubclass(fn, Metric):
-        raise TypeError(
-            f"metric {name!r} is the class {fn.__name__}, wanted an object of it: {fn.__name__}()"
-        )
+        raise TypeError(f"metric {name!r} is the class {fn.__name__}, wanted an object of it: {fn.__name__}()")
     if isinstance(fn, type) or not callable(fn):
         raise TypeError(
-            f"metric {name!r} is {type(fn).__name__}, wanted a pyhooks.metrics.Metric or a function "
-            "(outputs, targets)"
+            f"metric {name!r} is {type(fn).__name__}, wanted a pyhooks.metrics.Metric or a function (outputs, targets)"
         )
     if not _takes_two(fn):
         raise TypeError(

@@ -75,9 +75,7 @@ class R2(Metric):
         if rows < 2:
             return float("nan")
         sums = zip(total[:n], total[n : 2 * n], total[2 * n : 3 * n], strict=True)
-        return (
-            sum(_r2(float(error), float(linear), float(square), rows) for error, linear, square in sums) / n
-        )
+        return sum(_r2(float(error), float(linear), float(square), rows) for error, linear, square in sums) / n
 
 
 def _r2(error: float, linear: float, square: float, rows: float) -> float:

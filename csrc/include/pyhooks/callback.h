@@ -107,10 +107,9 @@ template <EventKind kind>
 using ContextOf = std::conditional_t<kind == EventKind::batch, BatchContext, Context>;
 
 // callback.h and events.def agree: the compiler names the event that has no method of the right signature here.
-#define PYHOOKS_EVENT(name, kind)                                                                \
-  static_assert(                                                                                 \
-      std::is_same_v<decltype(&Callback::name), void (Callback::*)(ContextOf<EventKind::kind>&)>, \
-      "Callback::" #name " is missing or has the wrong signature");
+#define PYHOOKS_EVENT(name, kind)                                                                           \
+  static_assert(std::is_same_v<decltype(&Callback::name), void (Callback::*)(ContextOf<EventKind::kind>&)>, \
+                "Callback::" #name " is missing or has the wrong signature");
 #include "pyhooks/events.def"
 #undef PYHOOKS_EVENT
 
@@ -119,9 +118,9 @@ template <class T>
 constexpr EventMask overridden_events() {
   static_assert(std::is_base_of_v<Callback, T>, "a callback derives from pyhooks::Callback");
   EventMask mask = 0;
-#define PYHOOKS_EVENT(name, kind)                                                                                 \
-  static_assert(std::is_convertible_v<decltype(&T::name), void (T::*)(ContextOf<EventKind::kind>&)>,              \
-                #name " has the wrong signature: copy it from pyhooks/callback.h and mark it override");           \
+#define PYHOOKS_EVENT(name, kind)                                                                        \
+  static_assert(std::is_convertible_v<decltype(&T::name), void (T::*)(ContextOf<EventKind::kind>&)>,     \
+                #name " has the wrong signature: copy it from pyhooks/callback.h and mark it override"); \
   if (!std::is_same_v<decltype(&T::name), void (Callback::*)(ContextOf<EventKind::kind>&)>) mask |= bit(Event::name);
 #include "pyhooks/events.def"
 #undef PYHOOKS_EVENT

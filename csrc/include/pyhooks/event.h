@@ -32,9 +32,7 @@ inline constexpr auto kEvents = std::to_array<EventInfo>({
 
 inline constexpr std::size_t kNumEvents = kEvents.size();
 
-constexpr const EventInfo& info(Event event) {
-  return kEvents[static_cast<std::size_t>(event)];
-}
+constexpr const EventInfo& info(Event event) { return kEvents[static_cast<std::size_t>(event)]; }
 
 /// The event of that name, or nothing.
 constexpr std::optional<Event> find_event(std::string_view name) {
@@ -47,8 +45,6 @@ constexpr std::optional<Event> find_event(std::string_view name) {
 using EventMask = std::uint64_t;
 static_assert(kNumEvents <= 64);
 
-constexpr EventMask bit(Event event) {
-  return EventMask{1} << static_cast<unsigned>(event);
-}
+constexpr EventMask bit(Event event) { return EventMask{1} << static_cast<unsigned>(event); }
 
 }  // namespace pyhooks
