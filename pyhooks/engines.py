@@ -32,7 +32,7 @@ class StepProvider:
         verify: how many first batches of each plan to compare with eager.
 
     Attributes:
-        spec: how a batch is rebuilt; set before the first step.
+        spec: how a batch of a mode is rebuilt; set before the first step.
         modes: switches the model's training flags.
         reason: why the python engine is used; None while it is not.
     """
@@ -50,7 +50,7 @@ class StepProvider:
         self._accumulate, self._choice, self._verify = accumulate, choice, verify
         self._verifiers: dict[_C.Plan, tuple[Verifier, int]] = {}
         self._steps: dict[BatchSpec, Step] = {}
-        self.spec: Callable[[], BatchSpec | None] = lambda: None
+        self.spec: Callable[[str], BatchSpec | None] = lambda mode: None
         self.out_spec: Tree | None = None
         self.modes = Modes(self.step_modules())
         self.reason: str | None = None
@@ -63,9 +63,9 @@ class StepProvider:
         """A step whose batches are unknown: good for asking about parameters and modules."""
         return Step(*self._parts, BatchSpec.of(None), self._accumulate)
 
-    def step(self) -> Step:
+    def step(self, mode: str) -> Step:
         """The step for the batches in hand."""
-        spec = self.spec()
+        spec = self.spec(mode)
         assert spec is not None, "a step was asked for before any batch was seen"
         if spec not in self._steps:
             self._steps[spec] = Step(*self._parts, spec, self._accumulate)
@@ -87,7 +87,7 @@ class StepProvider:
         Returns:
             (plan, fixed tensors, n_stats, n_outputs, draws_random, verify), or an engine.
         """
-        step = self.step()
+        step = self.step(mode)
         try:
             with self.modes.inside(mode):
                 captured = capture(step, tensors, mode)
@@ -142,7 +142,7 @@ class StepProvider:
     ) -> tuple[Tensor | None, Tensor | None, list[Tensor], list[Tensor]]:
         if self.modes.current != mode:
             self.modes.set(mode)
-        step = self.step()
+        step = self.step(mode)
         out = step(tensors, mode)
         self.out_spec = out.out_spec
         if out.loss is None:

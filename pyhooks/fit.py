@@ -16,6 +16,7 @@ from pyhooks.engines import fingerprint
 from pyhooks.history import History, Result, describe_votes
 from pyhooks.modes import Modes
 from pyhooks.optim import OptimizerBridge
+from pyhooks.step import BatchSpec
 
 if TYPE_CHECKING:
     from pyhooks.trainer import Trainer
@@ -156,13 +157,17 @@ class Fit:
     def _setup(self) -> None:
         """Make the engine and capture a plan for each kind of batch that is known to come."""
         trainer = self.trainer
-        trainer._provider.spec = self._train.spec
+        trainer._provider.spec = self._spec
         self._use_spec()
         self.loop.engine = trainer._engine
         if isinstance(trainer._engine, _C.GraphEngine):
             for data, mode in ((self._train, "train"), (self._val, "eval")):
                 for example in data.examples if data else ():
                     trainer._engine.prepare(mode, example)
+
+    def _spec(self, mode: str) -> BatchSpec | None:
+        data = self._train if mode == "train" or self._val is None else self._val
+        return data.spec()
 
     def _use_spec(self) -> None:
         """Keep the engine with its plans unless something they have baked in has changed."""

@@ -57,7 +57,7 @@ def _steps(trainer: Trainer, data: Data, mode: str) -> Any:
     provider = trainer._provider
     modes = provider.modes if trainer._running else Modes(provider.step_modules())
     before, provider.modes, spec = provider.modes, modes, provider.spec
-    provider.spec = data.spec
+    provider.spec = lambda mode: data.spec()
     engine = _engine(trainer, data)
     data.source.begin_epoch()
     try:

@@ -60,7 +60,7 @@ py::dict registration_info(const Registration& registration) {
   info["before"] = bounded ? py::object(py::int_(registration.filter.before)) : py::object(py::none());
   info["logs"] = registration.callback->logs();
   const CallbackStats& stats = registration.stats;
-  info["calls"] = stats.calls;
+  info["calls"] = stats.calls();
   info["total_ns"] = stats.total_ns();
   info["mean_ns"] = stats.mean_ns();
   info["max_ns"] = stats.max_ns;

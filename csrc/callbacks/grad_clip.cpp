@@ -20,8 +20,7 @@ class GradClip final : public Callback {
 
   Phase phase() const override { return Phase::mutate; }
 
-  void on_backward_end(BatchContext& ctx) override {
-    if (!ctx.will_update()) return;
+  void optimizer_step(BatchContext& ctx) override {
     grads_.clear();
     for (std::size_t i = 0; i < ctx.num_params(); ++i)
       if (ctx.grad(i).defined()) grads_.push_back(ctx.grad(i));

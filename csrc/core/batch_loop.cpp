@@ -101,6 +101,7 @@ void Loop::validate_batches() {
 
 void Loop::validate_batch() {
   begin_batch();
+  val_recorder_.begin_row();
   will_update_ = false;
   dispatcher_->fire<Event::on_val_batch_start>(batch_context_);
   config.engine->step(Mode::eval, batch_, result_);
@@ -184,11 +185,7 @@ void Loop::record() {
 
 // What came from outside while the batch ran: other threads' votes, signals.
 void Loop::check_outside() {
-  if (outside_vote_.load(std::memory_order_relaxed)) [[unlikely]] {
-    outside_vote_.store(false, std::memory_order_relaxed);
-    std::lock_guard lock(outside_mutex_);
-    vote("another thread", outside_reason_);
-  }
+  check_outside_votes();
   if (!SignalWatch::pending()) [[likely]]
     return;
   SignalWatch::clear();

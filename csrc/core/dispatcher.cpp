@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <iterator>
+#include <stdexcept>
 #include <utility>
 
 namespace pyhooks {
 
 std::uint64_t Dispatcher::add(std::shared_ptr<Callback> callback, EventMask events, const Filter& filter,
                               std::string label, bool native) {
+  if (filter.every < 1)
+    throw std::invalid_argument("every is " + std::to_string(filter.every) + "; it must be at least 1");
   auto registration = std::make_shared<Registration>();
   registration->id = next_id_++;
   registration->label = std::move(label);

@@ -26,16 +26,25 @@ struct Filter {
   bool passes(std::int64_t n) const { return n > after && n < before && n % every == 0; }
 };
 
-/// What a callback has cost. Batch events time every 64th call and scale; the calls are always counted.
-struct CallbackStats {
+/// Calls of one kind and what they took; `timed` of them were timed.
+struct CallTimes {
   std::uint64_t calls = 0;
   std::uint64_t timed = 0;
   double timed_ns = 0;
+
+  double total_ns() const { return timed ? timed_ns / static_cast<double>(timed) * static_cast<double>(calls) : 0.0; }
+};
+
+/// What a callback has cost. Of the calls at batch events every 64th is timed, of the others each.
+struct CallbackStats {
+  CallTimes batch;
+  CallTimes other;  // apart from `batch`: what a slow run event took must not be scaled by the number of batches
   double max_ns = 0;
   std::uint64_t stops = 0;
 
-  double mean_ns() const { return timed ? timed_ns / static_cast<double>(timed) : 0.0; }
-  double total_ns() const { return mean_ns() * static_cast<double>(calls); }
+  std::uint64_t calls() const { return batch.calls + other.calls; }
+  double total_ns() const { return batch.total_ns() + other.total_ns(); }
+  double mean_ns() const { return calls() ? total_ns() / static_cast<double>(calls()) : 0.0; }
 };
 
 /// A callback in the dispatcher.
@@ -56,7 +65,7 @@ struct Registration {
 /// an added one is called from the next event on. Used by one thread at a time.
 class Dispatcher {
  public:
-  /// Returns the registration's id.
+  /// Returns the registration's id. Throws std::invalid_argument for a filter's `every` below 1.
   std::uint64_t add(std::shared_ptr<Callback> callback, EventMask events, const Filter& filter, std::string label,
                     bool native = true);
   /// False if there is no such registration (any more).
@@ -131,17 +140,18 @@ inline void Dispatcher::call(const Entry& entry, std::int64_t count, ContextOf<i
     if (registration.filter.once) remove(registration.id);
   }
   current_ = &registration;
-  CallbackStats& stats = registration.stats;
-  constexpr std::uint64_t sample = info(event).kind == EventKind::batch ? 64 : 1;
-  if (stats.calls++ % sample != 0) {
+  constexpr bool batch = info(event).kind == EventKind::batch;
+  constexpr std::uint64_t sample = batch ? 64 : 1;
+  CallTimes& times = batch ? registration.stats.batch : registration.stats.other;
+  if (times.calls++ % sample != 0) {
     invoke<event>(*entry.callback, context);
   } else {
     const auto start = std::chrono::steady_clock::now();
     invoke<event>(*entry.callback, context);
     const double ns = std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
-    ++stats.timed;
-    stats.timed_ns += ns;
-    if (ns > stats.max_ns) stats.max_ns = ns;
+    ++times.timed;
+    times.timed_ns += ns;
+    if (ns > registration.stats.max_ns) registration.stats.max_ns = ns;
   }
 }
 

@@ -57,6 +57,7 @@ void Loop::run_epochs() {
   progress_.epoch = config.start_epoch;
   while (!stopping() && progress_.epoch < config.epochs) {
     run_epoch();
+    check_outside_votes();
     if (stopping() || progress_.epoch + 1 == config.epochs) break;  // epoch stays that of the last one run
     ++progress_.epoch;
   }
@@ -69,6 +70,9 @@ void Loop::run_epoch() {
   if (stopping()) return;  // voted for before the first batch: this epoch does not happen
   train_epoch();
   reduce("train/");
+  for (std::size_t group = 0; group < num_groups(); ++group)
+    set_metric(metrics_, "lr/pg" + std::to_string(group), lr(group));
+  reduce_logs(recorder_, epoch_first_row_);
   dispatcher_->fire<Event::on_train_epoch_end>(context_);
   if (config.val) validate();
   end_of_epoch();
@@ -77,9 +81,11 @@ void Loop::run_epoch() {
 void Loop::validate() {
   dispatcher_->fire<Event::on_val_start>(context_);
   sums_.clear();
+  val_recorder_ = {};
   validate_batches();
   start_part(Part::between, 0);
   reduce("val/");
+  reduce_logs(val_recorder_, 0);
   dispatcher_->fire<Event::on_val_end>(context_);
 }
 
@@ -89,12 +95,12 @@ void Loop::reduce(const std::string& prefix) {
     for (std::size_t i = 0; i < config.metrics.size() && i < sums_.stats().size(); ++i)
       set_metric(metrics_, prefix + config.metrics[i].name, config.metrics[i].compute(sums_.stats()[i]));
   }
-  if (prefix != "train/") return;
-  for (std::size_t group = 0; group < num_groups(); ++group)
-    set_metric(metrics_, "lr/pg" + std::to_string(group), lr(group));
-  for (const auto& column : recorder_.columns())
-    if (column.name != "loss" && column.name != "lr" && std::cmp_greater(column.values.size(), epoch_first_row_))
-      set_metric(metrics_, column.name, Recorder::mean(column, epoch_first_row_));
+}
+
+void Loop::reduce_logs(const Recorder& recorder, std::int64_t first_row) {
+  for (const auto& column : recorder.columns())
+    if (column.name != "loss" && column.name != "lr" && std::cmp_greater(column.values.size(), first_row))
+      set_metric(metrics_, column.name, Recorder::mean(column, first_row));
 }
 
 void Loop::end_of_epoch() {
@@ -120,6 +126,14 @@ void Loop::saved() {
 void Loop::vote(std::string who, std::string_view reason) {
   votes_.push_back(
       {std::move(who), std::string(reason), progress_.epoch, part_ == Part::between ? -1 : progress_.batch});
+}
+
+void Loop::check_outside_votes() {
+  if (!outside_vote_.load(std::memory_order_relaxed)) [[likely]]
+    return;
+  std::lock_guard lock(outside_mutex_);
+  outside_vote_.store(false, std::memory_order_relaxed);
+  vote("another thread", outside_reason_);
 }
 
 void Loop::vote_from_outside(std::string reason) {

@@ -126,6 +126,7 @@ class Loop final : public Host {
   void validate();
   void end_of_epoch();
   void reduce(const std::string& prefix);
+  void reduce_logs(const Recorder& recorder, std::int64_t first_row);
   void fail(std::exception_ptr error);
   void report_secondary(std::exception_ptr error) noexcept;
 
@@ -142,6 +143,7 @@ class Loop final : public Host {
   void apply_schedule();
   void record();
   void check_outside();
+  void check_outside_votes();
   void start_part(Part part, std::int64_t batches);
   void publish(std::int64_t done);
   template <class Work, class End>
@@ -167,6 +169,7 @@ class Loop final : public Host {
 
   EpochSums sums_;
   Recorder recorder_;
+  Recorder val_recorder_;  // what is logged at validation batches; only its means are kept
   Metrics metrics_;
   std::vector<Metrics> history_;
   std::vector<StopVote> votes_;

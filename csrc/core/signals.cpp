@@ -15,11 +15,24 @@ std::array<struct sigaction, kSignals> previous;
 void notice(int signal, siginfo_t* details, void* context) {
   arrived.store(true, std::memory_order_relaxed);
   const struct sigaction& before = previous[static_cast<std::size_t>(signal)];
-  if (before.sa_flags & SA_SIGINFO) {
+  if (before.sa_flags & SA_SIGINFO)
     before.sa_sigaction(signal, details, context);
-  } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+  else
     before.sa_handler(signal);
-  }
+}
+
+bool handled(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
+}
+
+// Puts our handler before the one that is there, if there is one, with that one's mask and flags.
+bool watch(int signal) {
+  struct sigaction& before = previous.at(static_cast<std::size_t>(signal));
+  if (sigaction(signal, nullptr, &before) != 0 || !handled(before)) return false;
+  struct sigaction action = before;
+  action.sa_sigaction = notice;
+  action.sa_flags |= SA_SIGINFO;
+  return sigaction(signal, &action, nullptr) == 0;
 }
 
 }  // namespace
@@ -28,15 +41,8 @@ SignalWatch::SignalWatch(const std::vector<int>& signals) {
   if (watching.exchange(true)) return;  // a training inside a training: the outer one's watch serves both
   clear();
   owner_ = true;
-  for (int signal : signals) {
-    struct sigaction action = {};
-    action.sa_sigaction = notice;
-    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-    sigemptyset(&action.sa_mask);
-    if (sigaction(signal, nullptr, &previous[static_cast<std::size_t>(signal)]) == 0 &&
-        sigaction(signal, &action, nullptr) == 0)
-      signals_.push_back(signal);
-  }
+  for (int signal : signals)
+    if (watch(signal)) signals_.push_back(signal);
 }
 
 SignalWatch::~SignalWatch() {

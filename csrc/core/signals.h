@@ -6,6 +6,7 @@
 namespace pyhooks {
 
 /// While it lives, notices the given signals and passes them on to the handlers that were there before (Python's, say).
+/// A signal that nobody handles is left alone: it keeps its default effect, or stays ignored.
 /// The loop asks `pending()` between batches: one relaxed load. One at a time in a process; restores what it found.
 class SignalWatch {
  public:

@@ -24,7 +24,9 @@ TensorSource::TensorSource(std::vector<at::Tensor> tensors, const Config& config
   for (at::Tensor& tensor : tensors_) {
     if (tensor.dim() == 0 || tensor.size(0) != rows_)
       throw std::invalid_argument("the tensors of a data source differ in rows");
-    tensor = tensor.contiguous();
+    if (!tensor.is_cpu())
+      throw std::invalid_argument("a data source wants tensors on the CPU; one is on " + tensor.device().str());
+    tensor = tensor.resolve_conj().resolve_neg().contiguous();  // rows are copied as bytes
   }
   if (rows_ == 0 || config_.batch_size < 1)
     throw std::invalid_argument("a data source wants at least one row, and batches of at least one");
@@ -63,7 +65,8 @@ at::Tensor TensorSource::gather(const at::Tensor& rows, std::int64_t first, std:
   const std::size_t bytes = rows.nbytes() / static_cast<std::size_t>(rows_);
   const char* from = static_cast<const char*>(rows.const_data_ptr());
   char* to = static_cast<char*>(batch.mutable_data_ptr());
-  if (!config_.shuffle) {
+  if (bytes == 0) return batch;
+  if (!order_.defined()) {
     std::memcpy(to, from + static_cast<std::size_t>(first) * bytes, static_cast<std::size_t>(count) * bytes);
     return batch;
   }
@@ -76,16 +79,21 @@ at::Tensor TensorSource::gather(const at::Tensor& rows, std::int64_t first, std:
 bool TensorSource::next(Batch& batch) {
   const std::int64_t count = std::min(config_.batch_size, rows_ - position_);
   if (count <= 0 || (config_.drop_last && count < config_.batch_size)) {
-    // A sampler that is read to its end has drawn a second permutation, of which it took nothing.
-    if (config_.shuffle && generator_ && order_.defined()) at::randperm(rows_, generator_, at::kLong);
-    order_.reset();
+    finish_order();
     return false;
   }
   batch.tensors.resize(tensors_.size());
   for (std::size_t i = 0; i < tensors_.size(); ++i) batch.tensors[i] = gather(tensors_[i], position_, count);
   batch.samples = count;
   position_ += count;
+  if (count < config_.batch_size) finish_order();  // the sampler was asked for more rows than it had
   return true;
+}
+
+// A sampler that is read to its end has drawn a second permutation, of which it took nothing.
+void TensorSource::finish_order() {
+  if (generator_ && order_.defined()) at::randperm(rows_, generator_, at::kLong);
+  order_.reset();
 }
 
 at::Tensor TensorSource::generator_state() const { return generator_ ? generator_->get_state() : at::Tensor(); }

@@ -39,6 +39,7 @@ class TensorSource final : public BatchSource {
   void set_generator_state(const at::Tensor& state);
 
  private:
+  void finish_order();
   at::Tensor gather(const at::Tensor& rows, std::int64_t first, std::int64_t count) const;
 
   std::vector<at::Tensor> tensors_;
@@ -46,7 +47,7 @@ class TensorSource final : public BatchSource {
   std::int64_t rows_;
   std::int64_t position_ = 0;
   std::optional<at::Generator> generator_;
-  at::Tensor order_;  // int64 [rows], undefined without shuffling
+  at::Tensor order_;  // int64 [rows]; undefined without shuffling, and once it is used up
 };
 
 }  // namespace pyhooks

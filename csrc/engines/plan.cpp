@@ -11,6 +11,19 @@
 
 namespace pyhooks {
 
+namespace {
+
+void check_names(const Op& op, const c10::FunctionSchema& schema) {
+  if (op.args.size() > schema.arguments().size())
+    throw std::invalid_argument(std::to_string(op.args.size()) + " arguments where it takes " +
+                                std::to_string(schema.arguments().size()));
+  for (const auto& kwarg : op.kwargs)
+    if (!schema.argumentIndexWithName(kwarg.first))
+      throw std::invalid_argument("it has no argument '" + kwarg.first + "'");
+}
+
+}  // namespace
+
 Plan::Plan(const Program& program)
     : outputs_(program.outputs),
       n_inputs_(static_cast<std::size_t>(program.n_inputs)),
@@ -28,6 +41,8 @@ Plan::Plan(const Program& program)
                                   ": " + error.what());
     }
   }
+  for (int output : outputs_)
+    if (output >= 0) check_register(output);
   find_lives(program);
 }
 
@@ -49,9 +64,20 @@ Plan::Instruction Plan::prepare(const Op& op) {
     else
       throw std::invalid_argument("argument '" + wanted.name() + "' is missing");
   }
+  check_names(op, schema);
   const auto& returns = schema.returns();
   instruction.list_result = returns.size() == 1 && returns[0].type()->kind() == c10::TypeKind::ListType;
+  if (!instruction.list_result && op.outs.size() > returns.size())
+    throw std::invalid_argument(std::to_string(op.outs.size()) + " results are wanted of " +
+                                std::to_string(returns.size()));
+  for (int out : op.outs)
+    if (out >= 0) check_register(out);
   return instruction;
+}
+
+void Plan::check_register(int reg) const {
+  if (std::cmp_less(reg, 0) || std::cmp_greater_equal(reg, registers_.size()))
+    throw std::invalid_argument("register " + std::to_string(reg) + " of " + std::to_string(registers_.size()));
 }
 
 Plan::Slot Plan::constant(c10::IValue value) {
@@ -60,7 +86,10 @@ Plan::Slot Plan::constant(c10::IValue value) {
 }
 
 Plan::Slot Plan::slot(const Arg& arg, const c10::Argument& wanted) {
-  if (arg.kind == Arg::Kind::reg) return {Slot::Kind::copy, arg.reg};
+  if (arg.kind == Arg::Kind::reg) {
+    check_register(arg.reg);
+    return {Slot::Kind::copy, arg.reg};
+  }
   if (!has_register(arg)) return constant(constant_for(arg, wanted));
   auto list = without_optional(wanted.real_type())->cast<c10::ListType>();
   if (!list) throw std::invalid_argument("a list of tensors for argument '" + wanted.name() + "'");
@@ -70,6 +99,7 @@ Plan::Slot Plan::slot(const Arg& arg, const c10::Argument& wanted) {
     const bool none = item.kind == Arg::Kind::constant && item.value.isNone();
     if (item.kind != Arg::Kind::reg && !(none && optional))
       throw std::invalid_argument("argument '" + wanted.name() + "' mixes tensors and constants in one list");
+    if (!none) check_register(item.reg);
     tensors.registers.push_back(none ? -1 : item.reg);
   }
   lists_.push_back(std::move(tensors));
@@ -113,7 +143,12 @@ void Plan::run(const std::vector<at::Tensor>& batch, bool grad_mode, std::vector
   at::AutoGradMode mode(grad_mode);
   at::AutoDispatchBelowADInplaceOrView below_autograd;
   for (std::size_t i = 0; i < batch.size(); ++i) registers_[n_fixed_ + i] = batch[i];
-  for (const Instruction& instruction : instructions_) execute(instruction);
+  try {
+    for (const Instruction& instruction : instructions_) execute(instruction);
+  } catch (...) {
+    drop_temporaries();
+    throw;
+  }
   outputs.resize(outputs_.size());
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     if (outputs_[i] < 0)
@@ -127,7 +162,25 @@ void Plan::run(const std::vector<at::Tensor>& batch, bool grad_mode, std::vector
   for (std::size_t i = 0; i < batch.size(); ++i) registers_[n_fixed_ + i] = {};
 }
 
+// After a failure: the memory of what was computed so far is needed elsewhere.
+void Plan::drop_temporaries() {
+  stack_.clear();
+  for (std::size_t i = n_fixed_; i < registers_.size(); ++i)
+    if (!is_constant_[i]) registers_[i] = {};
+}
+
 void Plan::execute(const Instruction& instruction) {
+  try {
+    push_arguments(instruction);
+    instruction.op.callBoxed(stack_);
+    store(instruction);
+  } catch (...) {
+    explain(instruction);
+  }
+  for (int reg : instruction.frees) registers_[static_cast<std::size_t>(reg)] = {};
+}
+
+void Plan::push_arguments(const Instruction& instruction) {
   for (const Slot& slot : instruction.args) {
     const std::size_t i = static_cast<std::size_t>(slot.index);
     switch (slot.kind) {
@@ -145,13 +198,6 @@ void Plan::execute(const Instruction& instruction) {
         break;
     }
   }
-  try {
-    instruction.op.callBoxed(stack_);
-  } catch (...) {
-    explain(instruction);
-  }
-  store(instruction);
-  for (int reg : instruction.frees) registers_[static_cast<std::size_t>(reg)] = {};
 }
 
 c10::IValue Plan::make_list(const List& list) const {
@@ -183,7 +229,6 @@ void Plan::store(const Instruction& instruction) {
 
 // Adds to an operator's error where it comes from, keeping the error's type.
 void Plan::explain(const Instruction& instruction) {
-  stack_.clear();
   const std::string where = "while the captured step ran " + sources_[instruction.source];
   try {
     throw;

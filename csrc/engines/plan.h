@@ -48,7 +48,10 @@ class Plan {
   Slot slot(const Arg& arg, const c10::Argument& wanted);
   Slot constant(c10::IValue value);
   void find_lives(const Program& program);
+  void check_register(int reg) const;
   void execute(const Instruction& instruction);
+  void push_arguments(const Instruction& instruction);
+  void drop_temporaries();
   void store(const Instruction& instruction);
   [[noreturn]] void explain(const Instruction& instruction);
   c10::IValue make_list(const List& list) const;

@@ -4,14 +4,16 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <algorithm>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 namespace pyhooks {
 
 namespace {
 
-at::Tensor new_state(const std::string& name, const at::Tensor& param) {
+at::Tensor new_state(std::string_view name, const at::Tensor& param) {
   if (name == "step") return at::zeros({}, param.options().dtype(at::kFloat));
   return at::zeros_like(param, {}, at::MemoryFormat::Preserve);
 }
@@ -42,7 +44,7 @@ void FusedOptimizer::plan(const std::vector<at::Tensor>& grads) {
   planned_for_.assign(grads.size(), false);
   for (std::size_t i = 0; i < grads.size(); ++i) planned_for_[i] = grads[i].defined();
   for (std::size_t g = 0; g < groups_.size(); ++g) {
-    const std::vector<std::string> names = state_names(groups_[g]);
+    const std::span<const char* const> names = state_names(groups_[g]);
     for (std::size_t i : groups_[g].params) {
       if (!planned_for_.at(i)) continue;
       const bool fresh = !names.empty() && !states_[i].contains(names.back());
@@ -60,10 +62,18 @@ void FusedOptimizer::plan(const std::vector<at::Tensor>& grads) {
   }
 }
 
+// Whether the buckets are those for these gradients, and for the groups' options (a momentum may come and go).
+bool FusedOptimizer::planned(const std::vector<at::Tensor>& grads) const {
+  if (fresh_ || planned_for_.size() != grads.size()) return false;
+  for (std::size_t i = 0; i < grads.size(); ++i)
+    if (planned_for_[i] != grads[i].defined()) return false;
+  return std::all_of(buckets_.begin(), buckets_.end(), [this](const Bucket& bucket) {
+    return bucket.states.size() == state_names(groups_[bucket.group]).size();
+  });
+}
+
 void FusedOptimizer::step(const std::vector<at::Tensor>& grads) {
-  bool planned = !fresh_ && planned_for_.size() == grads.size();
-  for (std::size_t i = 0; planned && i < grads.size(); ++i) planned = planned_for_[i] == grads[i].defined();
-  if (!planned) plan(grads);
+  if (!planned(grads)) plan(grads);
   for (Bucket& bucket : buckets_) {
     bucket.grads.clear();
     for (std::size_t i : bucket.indices) bucket.grads.push_back(grads[i]);

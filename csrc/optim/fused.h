@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,10 +53,11 @@ class FusedOptimizer : public Optimizer {
   };
 
   /// The state tensors a parameter of the group has.
-  virtual std::vector<std::string> state_names(const ParamGroup& group) const = 0;
+  virtual std::span<const char* const> state_names(const ParamGroup& group) const = 0;
   virtual void update(const ParamGroup& group, Bucket& bucket) = 0;
 
  private:
+  bool planned(const std::vector<at::Tensor>& grads) const;
   void plan(const std::vector<at::Tensor>& grads);
   Bucket& bucket_for(std::size_t group, std::size_t param, bool fresh);
 

@@ -5,7 +5,7 @@
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_fused_sgd.h>
 
-#include <functional>
+#include <array>
 #include <stdexcept>
 #include <utility>
 
@@ -25,9 +25,9 @@ class Sgd final : public FusedOptimizer {
   using FusedOptimizer::FusedOptimizer;
 
  private:
-  std::vector<std::string> state_names(const ParamGroup& group) const override {
-    if (group.hyper.momentum == 0) return {};
-    return {"momentum_buffer"};
+  std::span<const char* const> state_names(const ParamGroup& group) const override {
+    static constexpr std::array names{"momentum_buffer"};
+    return std::span(names).first(group.hyper.momentum == 0 ? 0 : 1);
   }
   void update(const ParamGroup& group, Bucket& bucket) override {
     at::TensorList momentum;
@@ -43,10 +43,9 @@ class AdamBase final : public FusedOptimizer {
   using FusedOptimizer::FusedOptimizer;
 
  private:
-  std::vector<std::string> state_names(const ParamGroup& group) const override {
-    std::vector<std::string> names{"step", "exp_avg", "exp_avg_sq"};
-    if (group.amsgrad) names.emplace_back("max_exp_avg_sq");
-    return names;
+  std::span<const char* const> state_names(const ParamGroup& group) const override {
+    static constexpr std::array names{"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
+    return std::span(names).first(group.amsgrad ? 4 : 3);
   }
   void update(const ParamGroup& group, Bucket& bucket) override {
     auto& states = bucket.states;
@@ -70,7 +69,10 @@ class Adagrad final : public FusedOptimizer {
   using FusedOptimizer::FusedOptimizer;
 
  private:
-  std::vector<std::string> state_names(const ParamGroup&) const override { return {"step", "sum"}; }
+  std::span<const char* const> state_names(const ParamGroup&) const override {
+    static constexpr std::array names{"step", "sum"};
+    return names;
+  }
   void update(const ParamGroup& group, Bucket& bucket) override {
     count_step(bucket.states[0]);
     at::_fused_adagrad_(bucket.params, bucket.grads, bucket.states[1], bucket.states[0], group.hyper.lr, group.lr_decay,

@@ -23,7 +23,7 @@ class EpochTable:
         >>> table = EpochTable(Console(width=60), ["train/loss", "val/loss"])
         >>> table.row(1, 20, 0.25, {"train/loss": 0.5, "val/loss": 0.625})
             epoch     time  train/loss  val/loss
-             1/20    0.25s      0.5000    0.6250
+             1/20   250 ms      0.5000    0.6250
     """
 
     def __init__(self, console: Console, names: Sequence[str]) -> None:
@@ -44,7 +44,7 @@ class EpochTable:
         if not self._headed:
             self._print("epoch", "time", self.names, style="bold")
             self._headed = True
-        self._print(f"{epoch}/{epochs}", f"{seconds:.2f}s", [_number(metrics.get(name)) for name in self.names])
+        self._print(f"{epoch}/{epochs}", _duration(seconds), [_number(metrics.get(name)) for name in self.names])
 
     def _print(self, epoch: str, seconds: str, cells: Sequence[str], style: str = "") -> None:
         from rich.text import Text
@@ -52,6 +52,15 @@ class EpochTable:
         padded = [f"{cell:>{width}}" for cell, width in zip(cells, self._widths, strict=True)]
         line = "  ".join([f"{epoch:>{_EPOCH}}{seconds:>{_TIME + 1}}", *padded])
         self.console.print(Text(line, style=style, no_wrap=True, overflow="ellipsis"))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 100:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"
 
 
 def _number(value: float | None) -> str:

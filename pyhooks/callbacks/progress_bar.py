@@ -116,12 +116,13 @@ def _line(seen: Snapshot) -> Table:
     from rich.table import Table as RichTable
 
     rate = seen.batch / seen.seconds if seen.seconds > 0 else 0.0
-    of = str(seen.batches) if seen.batches else "?"
+    known = seen.batches > 0
+    of = str(seen.batches) if known else "?"
     line = RichTable.grid(padding=(0, 2))
     line.add_row(
         f"{seen.epoch + 1}/{seen.epochs}".rjust(9),
         "train" if seen.training else "val  ",
-        Bar(total=seen.batches or None, completed=seen.batch, width=30),
+        Bar(total=seen.batches if known else None, completed=seen.batch, width=30),
         f"{seen.batch}/{of}",
         f"loss {seen.loss:.4f}",
         f"{rate:,.0f} it/s",

@@ -29,11 +29,11 @@ class Snapshot(Protocol):
 
     @property
     def batches(self) -> int:
-        """Batches of the present pass; 0 when unknown."""
+        """Batches of the present pass; -1 when unknown."""
 
     @property
     def global_step(self) -> int:
-        """Training batches done since ``fit`` began."""
+        """Optimizer steps made since training began."""
 
     @property
     def loss(self) -> float:
@@ -73,7 +73,7 @@ class TrainerLike(Protocol):
 
     @property
     def global_step(self) -> int:
-        """Training batches done since ``fit`` began."""
+        """Optimizer steps made since training began."""
 
     @property
     def metrics(self) -> Mapping[str, float]:

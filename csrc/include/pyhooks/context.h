@@ -58,8 +58,9 @@ class Context {
   /// end still happen (see the table in callback.h). `reason` becomes part of `trainer.stop_reason`.
   void request_stop(std::string_view reason) { host_.request_stop(reason); }
 
-  /// Notes a number. At a batch event it lands in the batch's row of the history (column `name`), and the epoch's
-  /// metrics hold the mean; at an epoch event it becomes a metric of this epoch.
+  /// Notes a number. At a training batch event it lands in the batch's row of the history (column `name`), and the
+  /// epoch's metrics hold the mean, as they do for what is logged at validation batch events; at an epoch event it
+  /// becomes a metric of this epoch.
   void log(std::string_view name, double value) { host_.log(name, value); }
 
   /// Reads a metric of this epoch, as "val/loss". False, `value` untouched, if there is none (yet).
