@@ -161,9 +161,7 @@ class TestSources:
                 assert name.startswith("pyhooks/"), f"{source.name} includes {name}"
 
     def test_only_the_bindings_include_python(self) -> None:
-        python_header = re.compile(
-            r"#include [<\"](Python\.h|pybind11/|torch/extension|torch/csrc/utils/pybind)"
-        )
+        python_header = re.compile(r"#include [<\"](Python\.h|pybind11/|torch/extension|torch/csrc/utils/pybind)")
         for source in (ROOT / "csrc").rglob("*.*"):
             if source.parent.name != "bindings":
                 found = python_header.search(source.read_text())

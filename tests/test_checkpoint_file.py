@@ -79,9 +79,7 @@ def test_the_error_names_the_tensor_and_the_way_out(path):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(
-        CheckpointError, match=r"last\.safetensors is damaged.*'second'.*Use another checkpoint"
-    ):
+    with pytest.raises(CheckpointError, match=r"last\.safetensors is damaged.*'second'.*Use another checkpoint"):
         checkpoint.load(path)
 
 

@@ -10,10 +10,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def test_draws_a_whole_run(tmp_path):
-    epochs = [
-        {"train/loss": 1 / e, "val/loss": 1.1 / e, "val/accuracy": 1 - 1 / e, "lr/pg0": 0.1}
-        for e in range(1, 9)
-    ]
+    epochs = [{"train/loss": 1 / e, "val/loss": 1.1 / e, "val/accuracy": 1 - 1 / e, "lr/pg0": 0.1} for e in range(1, 9)]
     batch = {
         "loss": np.random.default_rng(0).random(80),
         "lr": np.linspace(0.1, 0, 80),

@@ -59,9 +59,7 @@ MAKERS = {
     "CyclicLR scale_fn": lambda o: CyclicLR(o, 0.01, 0.1, step_size_up=3, scale_fn=lambda x: 1 / x),
     "OneCycleLR": lambda o: OneCycleLR(o, [0.1, 0.2], total_steps=EPOCHS * STEPS),
     "OneCycleLR three_phase": lambda o: OneCycleLR(o, 0.1, total_steps=EPOCHS * STEPS, three_phase=True),
-    "SequentialLR": lambda o: SequentialLR(
-        o, [LinearLR(o, 0.1, total_iters=5), CosineAnnealingLR(o, 9)], [5]
-    ),
+    "SequentialLR": lambda o: SequentialLR(o, [LinearLR(o, 0.1, total_iters=5), CosineAnnealingLR(o, 9)], [5]),
     "ChainedScheduler": lambda o: ChainedScheduler([ConstantLR(o, 0.1, 4), ExponentialLR(o, 0.9)]),
     "nested": lambda o: ChainedScheduler(
         [SequentialLR(o, [LinearLR(o, 0.1, total_iters=5), StepLR(o, 3)], [5]), ExponentialLR(o, 0.9)]
@@ -205,9 +203,7 @@ def test_one_cycle_may_be_walked_to_its_very_end_and_no_further():
     before = now(optimizer)
     with pytest.raises(ValueError, match="total steps") as caught:
         schedule.table(STEPS)
-    assert f"{STEPS} optimizer steps" in "".join(
-        getattr(caught.value, "__notes__", [str(STEPS), " optimizer steps"])
-    )
+    assert f"{STEPS} optimizer steps" in "".join(getattr(caught.value, "__notes__", [str(STEPS), " optimizer steps"]))
     np.testing.assert_array_equal(now(optimizer), before)
 
 

@@ -79,6 +79,4 @@ def test_state_goes_round_and_survives_the_next_start_only(trainer):
 
 
 def test_the_base_class_listens_to_nothing_of_a_batch():
-    assert not [
-        name for name in vars(Callback) if "batch" in name or "backward" in name or name == "optimizer_step"
-    ]
+    assert not [name for name in vars(Callback) if "batch" in name or "backward" in name or name == "optimizer_step"]

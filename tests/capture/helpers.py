@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 import torch
+import torch.nn.functional as F
 from capture.interpreter import run_captured
 from torch import Tensor, nn
 
 from pyhooks.capture import Captured, capture
 from pyhooks.capture.verify import difference
+from pyhooks.errors import CaptureError
 from pyhooks.step import BatchSpec, Step
 
 
@@ -25,18 +28,14 @@ class Accuracy:
         return torch.stack([hits, torch.full_like(hits, targets.numel())]).double()
 
 
-def make_step(
-    model: nn.Module, loss: Any, inputs: Any, targets: Any, **options: Any
-) -> tuple[Step, list[Tensor]]:
+def make_step(model: nn.Module, loss: Any, inputs: Any, targets: Any, **options: Any) -> tuple[Step, list[Tensor]]:
     """A step and its flat batch."""
     metrics = options.pop("metrics", {})
     batch = [*torch.utils._pytree.tree_leaves(inputs), *torch.utils._pytree.tree_leaves(targets)]
     return Step(model, loss, metrics, BatchSpec.of(inputs, targets), **options), batch
 
 
-def train(
-    step: Step, batches: Sequence[Sequence[Tensor]], captured: Captured | None = None
-) -> dict[str, list[Tensor]]:
+def train(step: Step, batches: Sequence[Sequence[Tensor]], captured: Captured | None = None) -> dict[str, list[Tensor]]:
     """Train with momentum SGD on the batches, from one seed; eagerly, or with a captured program."""
     parameters = list(step.parameters().values())
     optimizer = torch.optim.SGD(parameters, lr=0.05, momentum=0.9)
@@ -88,3 +87,34 @@ def assert_equal_training(
         for index, (theirs, ours) in enumerate(zip(values, found[key], strict=True)):
             assert not difference(theirs, ours), f"{key}[{index}]: {difference(theirs, ours)}"
     return captured
+
+
+def batches(n: int = 4) -> tuple[list[Tensor], list[Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    return (
+        [torch.randn(5, 6, generator=generator) for _ in range(n)],
+        [torch.randint(3, (5,), generator=generator) for _ in range(n)],
+    )
+
+
+class Base(nn.Module):
+    """A linear layer, and whatever a test adds in ``extra``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(6, 3)
+
+    def extra(self, h: Tensor) -> Tensor:
+        return h
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.extra(self.fc(x))
+
+
+def refused(model: nn.Module, match: str, loss: Callable[..., Tensor] = F.cross_entropy) -> CaptureError:
+    x, y = batches(1)
+    step, batch = make_step(model, loss, x[0], y[0])
+    with pytest.raises(CaptureError, match=match) as info:
+        capture(step, batch, "train")
+    assert info.value.ways_out
+    return info.value

@@ -100,9 +100,7 @@ MODELS = {
 def test_model_is_bit_equal(name: str, accumulate: int) -> None:
     make, loss, inputs, targets = MODELS[name]
     torch.manual_seed(0)
-    captured = assert_equal_training(
-        make(), loss, inputs, targets, accumulate=accumulate, metrics={"acc": Accuracy()}
-    )
+    captured = assert_equal_training(make(), loss, inputs, targets, accumulate=accumulate, metrics={"acc": Accuracy()})
     assert captured.draws_random
     assert captured.program.n_inputs == len(captured.parameters) + len(captured.constants) + 2
 
@@ -245,9 +243,7 @@ def test_dataclass_output() -> None:
             logits = self.fc(x)
             return Output(logits, (logits.softmax(-1), x))
 
-    captured = assert_equal_training(
-        Model(), lambda out, y: F.cross_entropy(out.logits, y), floats(5, 6), labels(3, 5)
-    )
+    captured = assert_equal_training(Model(), lambda out, y: F.cross_entropy(out.logits, y), floats(5, 6), labels(3, 5))
     rebuilt = unflatten([torch.zeros(1)] * captured.n_outputs, captured.out_spec)
     assert isinstance(rebuilt, Output) and rebuilt.name == "out" and len(rebuilt.extra) == 2
 

@@ -51,9 +51,7 @@ def test_right_program_passes(mode: str) -> None:
 def test_program_has_really_run_once() -> None:
     model, step, batch, captured = setup()
     torch.manual_seed(5)
-    assert (
-        Verifier(step, captured, "train").check(batch, lambda: run_captured(captured, batch, "train")) is None
-    )
+    assert Verifier(step, captured, "train").check(batch, lambda: run_captured(captured, batch, "train")) is None
     after = torch.get_rng_state()
     assert int(model[1].num_batches_tracked) == 1
     torch.manual_seed(5)
@@ -80,15 +78,8 @@ def test_wrong_value_is_named_and_undone(what: str, name: str) -> None:
     model, step, batch, captured = setup()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     rng = torch.get_rng_state()
-    reason = Verifier(step, captured, "train").check(
-        batch, lambda: wrong(run_captured(captured, batch, "train"), what)
-    )
-    assert (
-        reason is not None
-        and reason.startswith(name)
-        and "max abs 0.25" in reason
-        and reason.endswith("on batch 1")
-    )
+    reason = Verifier(step, captured, "train").check(batch, lambda: wrong(run_captured(captured, batch, "train"), what))
+    assert reason is not None and reason.startswith(name) and "max abs 0.25" in reason and reason.endswith("on batch 1")
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in before.items())
     assert torch.equal(torch.get_rng_state(), rng)
 
@@ -124,9 +115,7 @@ def test_counter_that_capture_cannot_see_shows_at_the_second_batch() -> None:
             self.fc, self.calls = nn.Linear(6, 3), frozenset()
 
         def forward(self, x: Tensor) -> Tensor:
-            self.calls = frozenset(
-                {*self.calls, len(self.calls)}
-            )  # no scalar, no list: nobody watches frozen sets
+            self.calls = frozenset({*self.calls, len(self.calls)})  # no scalar, no list: nobody watches frozen sets
             return self.fc(x) * len(self.calls)
 
     step, batch = make_step(Net(), F.cross_entropy, torch.randn(5, 6), torch.randint(3, (5,)))
@@ -145,9 +134,7 @@ def test_loss_that_reaches_the_model_is_copied_with_it() -> None:
 
     step, batch = make_step(model, loss, torch.randn(5, 6), torch.randint(3, (5,)))
     captured = capture(step, batch, "train")
-    assert (
-        Verifier(step, captured, "train").check(batch, lambda: run_captured(captured, batch, "train")) is None
-    )
+    assert Verifier(step, captured, "train").check(batch, lambda: run_captured(captured, batch, "train")) is None
     assert model.weight.grad is None
 
 
