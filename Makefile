@@ -46,8 +46,12 @@ test-python: build  ## Python tests (SLOW=1: the slow ones too)
 
 bench: build  ## benchmarks, then their table
 	mkdir -p $(dir $(BENCH_JSON))
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' --benchmark-json=$(BENCH_JSON) $(PYTEST_ARGS)
-	$(BIN)/python benchmarks/table.py $(BENCH_JSON)
+	cmake -S . -B $(BUILD) -DPYHOOKS_BUILD_BENCHMARKS=ON > $(BUILD)/configure.log || { cat $(BUILD)/configure.log; exit 1; }
+	cmake --build $(BUILD) --parallel $(JOBS) --target pyhooks_bench
+	rm -f $(BENCH_JSON)
+	failed=0; OMP_NUM_THREADS=1 PYHOOKS_BENCH_BUILD=$(BUILD) $(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' \
+	  --show-capture=no --benchmark-quiet --benchmark-json=$(BENCH_JSON) $(PYTEST_ARGS) || failed=1; \
+	$(BIN)/python benchmarks/table.py $(BENCH_JSON) && exit $$failed
 
 sanitize: $(VENV)/.tools  ## C++ tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(call sanitized,$(BUILD_ASAN),address$(comma)undefined)

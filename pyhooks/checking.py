@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import numbers
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
+import numpy as np
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -14,20 +16,21 @@ from torch.optim.lr_scheduler import LRScheduler
 from pyhooks.engines import CHOICES
 from pyhooks.schedule import Schedule
 from pyhooks.step import Step
+from pyhooks.wording import kind
 
 
 def model_loss_optimizer(model: object, loss: object, optimizer: object) -> None:
     """Check the kinds of the trainer's first three arguments."""
     if not isinstance(model, nn.Module):
-        raise TypeError(f"model is a {_kind(model)}; wanted a torch.nn.Module")
+        raise TypeError(f"model is {kind(model)}; wanted a torch.nn.Module")
     if isinstance(loss, type) or not callable(loss):
         hint = f": make an object of it, {loss.__name__}()" if isinstance(loss, type) else ""
         raise TypeError(
-            f"loss is {_kind(loss)}; wanted a function (outputs, targets) -> 0-d tensor, as F.cross_entropy{hint}"
+            f"loss is {kind(loss)}; wanted a function (outputs, targets) -> 0-d tensor, as F.cross_entropy{hint}"
         )
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
-            f"optimizer is {_kind(optimizer)}; wanted a torch.optim object, as torch.optim.Adam(model.parameters())"
+            f"optimizer is {kind(optimizer)}; wanted a torch.optim object, as torch.optim.Adam(model.parameters())"
         )
 
 
@@ -35,21 +38,26 @@ def choices(*, engine: object, fitness: object, seed: object) -> None:
     """Check the trainer's words and its seed."""
     if engine not in CHOICES:
         raise ValueError(f"engine is {engine!r}; wanted one of {', '.join(map(repr, CHOICES))}")
-    if fitness is not None and (not isinstance(fitness, str) or not fitness.lstrip("-")):
-        raise TypeError(
+    if fitness is not None and (not isinstance(fitness, str) or not fitness.removeprefix("-")):
+        wrong = ValueError if isinstance(fitness, str) else TypeError
+        raise wrong(
             f'fitness is {fitness!r}; wanted the name of a metric, as "val/accuracy", or "-val/loss" for '
             "lower is better"
         )
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63):
-        raise ValueError(f"seed is {seed!r}; wanted an integer from 0 to 2**63 - 1, or None")
+    if seed is None:
+        return
+    if not _is_integer(seed):
+        raise TypeError(f"seed is {seed!r}, {kind(seed)}; wanted an integer from 0 to 2**63 - 1, or None")
+    if not 0 <= int(seed) < 2**63:
+        raise ValueError(f"seed is {seed}; wanted an integer from 0 to 2**63 - 1, or None")
 
 
 def at_least(least: int, **values: object) -> None:
     """Check named integers."""
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"{name} is {value!r}, a {type(value).__name__}; wanted an integer of at least {least}")
-        if value < least:
+        if not _is_integer(value):
+            raise TypeError(f"{name} is {value!r}, {kind(value)}; wanted an integer of at least {least}")
+        if int(value) < least:
             raise ValueError(f"{name} is {value}; it must be at least {least}")
 
 
@@ -58,10 +66,52 @@ def positive(**values: object) -> None:
     for name, value in values.items():
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TypeError(f"{name} is {value!r}, a {type(value).__name__}; wanted a number above 0, or None")
-        if not value > 0 or math.isnan(value):
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise TypeError(f"{name} is {value!r}, {kind(value)}; wanted a number above 0, or None")
+        if not float(value) > 0:  # NaN neither
             raise ValueError(f"{name} is {value}; it must be above 0 (None: no clipping)")
+
+
+def flags(**values: object) -> None:
+    """Check named switches."""
+    for name, value in values.items():
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"{name} is {value!r}, {kind(value)}; wanted True or False")
+
+
+def filters(every: int, once: bool, after: int, before: int | None) -> None:
+    """Check when a callback is to be called."""
+    at_least(1, every=every)
+    at_least(0, after=after)
+    flags(once=once)
+    if before is None:
+        return
+    at_least(1, before=before)
+    first = (after // every + 1) * every
+    if first >= before:
+        raise ValueError(
+            f"with every={every}, after={after} and before={before} it would never be called: the first occurrence "
+            f"that passes is number {first}, and it must be below {before}"
+        )
+
+
+def callbacks(given: object) -> Sequence[Any]:
+    """Check the list of callbacks; the objects in it are checked when they are added."""
+    if isinstance(given, list | tuple):
+        return given
+    raise TypeError(
+        f"callbacks is {kind(given)}; wanted a list of callback objects, as [EarlyStopping()]. Functions are added "
+        "with trainer.add_callback(event, function)"
+    )
+
+
+def folder(given: object) -> Path | None:
+    """Check the run's folder."""
+    if given is None:
+        return None
+    if not isinstance(given, str | os.PathLike):
+        raise TypeError(f"save_dir is {given!r}, {kind(given)}; wanted a folder's path, or None")
+    return Path(given)
 
 
 def metrics(given: object) -> Mapping[str, Any]:
@@ -70,13 +120,12 @@ def metrics(given: object) -> Mapping[str, Any]:
         return {}
     if not isinstance(given, Mapping):
         raise TypeError(
-            f'metrics is {_kind(given)}; wanted a dict of name to metric, as {{"accuracy": pyhooks.metrics.accuracy}}'
+            f'metrics is {kind(given)}; wanted a dict of name to metric, as {{"accuracy": pyhooks.metrics.accuracy}}'
         )
     for name in given:
         if not isinstance(name, str) or not name or name == "loss":
-            raise ValueError(
-                f'a metric is named {name!r}; wanted a string other than "loss", which the loss itself has'
-            )
+            wrong = ValueError if isinstance(name, str) else TypeError
+            raise wrong(f'a metric is named {name!r}; wanted a string other than "loss", which the loss itself has')
     return given
 
 
@@ -88,7 +137,7 @@ def schedule(given: Any, optimizer: Optimizer) -> Schedule | None:
     scheduler, per = given if isinstance(given, tuple) and len(given) == 2 else (given, "epoch")
     if not isinstance(scheduler, LRScheduler):
         raise TypeError(
-            f"scheduler is {_kind(scheduler)}; wanted a torch.optim.lr_scheduler object, or the pair "
+            f"scheduler is {kind(scheduler)}; wanted a torch.optim.lr_scheduler object, or the pair "
             '(scheduler, "batch")'
         )
     if scheduler.optimizer is not optimizer:
@@ -131,5 +180,5 @@ def fresh_folder(parent: Path, name: str) -> Path:
             return folder
 
 
-def _kind(value: object) -> str:
-    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+def _is_integer(value: object) -> TypeGuard[numbers.Integral]:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from pyhooks import _C
 from pyhooks.step import BatchSpec
+from pyhooks.wording import kind
 
 PREFETCH_BYTES = 1 << 18
 """Batches of at least so many bytes are gathered by a thread of their own, if a core is free for it."""
@@ -29,7 +30,7 @@ class Data:
         source: the native source.
         spec: says how a batch is rebuilt; None as long as no batch of an iterable has been seen.
         examples: one batch of each shape to come, where that is known.
-        sampler: the source whose generator's state belongs into a checkpoint, if there is one.
+        sampler: what draws the order from a generator whose state belongs into a checkpoint, if there is one.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Data:
         source: _C.BatchSource,
         spec: Callable[[], BatchSpec | None],
         examples: Sequence[list[Tensor]] = (),
-        sampler: _C.TensorSource | None = None,
+        sampler: _C.TensorSource | _Sampler | None = None,
     ) -> None:
         self.source = source
         self.spec = spec
@@ -55,19 +56,23 @@ def to_tensor(value: Any, name: str) -> Tensor:
         return value.detach()
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
-        if array.dtype == object or array.dtype.kind in "USV":
-            raise TypeError(
-                f"{name} is a numpy array of {array.dtype}, which no tensor can hold: convert it to numbers first"
-            )
         if not array.dtype.isnative:
             array = array.astype(array.dtype.newbyteorder("="))
-        return _from_numpy(array)
+        try:
+            return _from_numpy(array)
+        except TypeError:
+            raise TypeError(
+                f"{name} is a numpy array of {array.dtype}, which no tensor can hold: convert it to numbers first, "
+                "as array.astype('float32')"
+            ) from None
     if isinstance(value, bool | int | float):
         return torch.as_tensor(value)
-    raise TypeError(f"{name} is a {type(value).__name__}; wanted a tensor or a numpy array")
+    raise TypeError(f"{name} is {kind(value)}; wanted a tensor or a numpy array")
 
 
 def _from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
+    if any(stride < 0 for stride in array.strides):
+        array = array.copy()  # torch knows no negative strides
     if array.flags.writeable:
         return torch.from_numpy(array)
     # A read-only memory map: nothing here writes to it, so torch's warning that somebody could is not for the user.
@@ -83,7 +88,7 @@ def flatten_batch(batch: Any, what: str) -> tuple[list[Tensor], BatchSpec]:
         TypeError: it is no pair, or holds something that is no tensor.
     """
     if not isinstance(batch, tuple | list) or len(batch) != 2:
-        came = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list | dict) else "")
+        came = kind(batch) + (f" of {len(batch)}" if isinstance(batch, tuple | list | dict) else "")
         raise TypeError(f"{what} is {came}; wanted {_PAIR}")
     inputs, targets = batch
     tensors: list[Tensor] = []
@@ -93,11 +98,26 @@ def flatten_batch(batch: Any, what: str) -> tuple[list[Tensor], BatchSpec]:
     return tensors, BatchSpec.of(inputs, targets)
 
 
+class _Sampler:
+    """The generator from which a DataLoader draws its order."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self._generator = generator
+
+    @property
+    def generator_state(self) -> Tensor | None:
+        return self._generator.get_state()
+
+    @generator_state.setter
+    def generator_state(self, state: Tensor) -> None:
+        self._generator.set_state(state)
+
+
 class _LoaderBatches:
     """Pulls batches from an iterable for the native loop: what `_C.PythonSource` wants."""
 
-    def __init__(self, loader: Iterable[Any], what: str) -> None:
-        self._loader, self._what = loader, what
+    def __init__(self, loader: Iterable[Any], what: str, on_spec: Callable[[], None]) -> None:
+        self._loader, self._what, self._on_spec = loader, what, on_spec
         self._iterator: Iterator[Any] | None = None
         self.spec: BatchSpec | None = None
         self._number = 0
@@ -130,23 +150,38 @@ class _LoaderBatches:
     def _check(self, tensors: list[Tensor], spec: BatchSpec, what: str) -> None:
         if self.spec is None:
             self.spec = spec
+            self._on_spec()
         elif spec != self.spec:
             raise ValueError(f"{what} is built differently from the first one: {spec} instead of {self.spec}")
-        if not tensors or any(tensor.dim() == 0 for tensor in tensors):
+        _check_inputs(spec, what)
+        if any(tensor.dim() == 0 for tensor in tensors):
             raise ValueError(f"{what} holds a tensor without rows (0-d); wanted the batch as first dimension")
+        if tensors[0].shape[0] == 0:
+            raise ValueError(f"{what} is empty: it has 0 rows")
+        for tensor in tensors:
+            if tensor.device.type != "cpu":
+                raise ValueError(f"{what} holds a tensor on {tensor.device}, the model is on the CPU: move it there")
 
 
-def from_loader(loader: Iterable[Any], what: str, draws_random: Callable[[], bool]) -> Data:
+def from_loader(
+    loader: Iterable[Any], what: str, draws_random: Callable[[], bool], on_spec: Callable[[], None]
+) -> Data:
     """Batches from a DataLoader or any iterable of batches.
 
     A DataLoader with workers is read ahead in a thread. Without workers, batches may be drawn from the generator
     that the step draws from too; reading ahead would change whose number is whose, so it is done only when the step
     draws none.
     """
-    batches = _LoaderBatches(loader, what)
+    generator = getattr(loader, "generator", None)
+    if generator is None:
+        generator = getattr(getattr(loader, "sampler", None), "generator", None)
+    batches = _LoaderBatches(loader, what, on_spec)
+    if batches.batches == 0:
+        raise ValueError(f"{what} is empty: it has no batch")
     workers = getattr(loader, "num_workers", 0) > 0
     source = _C.Prefetch(_C.PythonSource(batches), lambda: workers or not draws_random())
-    return Data(source, lambda: batches.spec)
+    sampler = _Sampler(generator) if isinstance(generator, torch.Generator) else None
+    return Data(source, lambda: batches.spec, sampler=sampler)
 
 
 def from_tensors(
@@ -182,6 +217,7 @@ def make_data(
     seed: int | None = None,
     training: bool,
     draws_random: Callable[[], bool],
+    on_spec: Callable[[], None] = lambda: None,
 ) -> Data:
     """Recognise the user's data.
 
@@ -195,6 +231,7 @@ def make_data(
         seed: of the order.
         training: whether these are training batches (validation draws no random numbers).
         draws_random: whether the step draws from the default generator.
+        on_spec: called when a loader has given its first batch, whose structure is known only then.
 
     Raises:
         TypeError: not recognised; the message says what is.
@@ -203,34 +240,39 @@ def make_data(
     if isinstance(value, TensorDataset):
         value = tuple(value.tensors)
     if isinstance(value, DataLoader):
-        return from_loader(value, what, draws_random)
+        return from_loader(value, what, draws_random, on_spec)
     if isinstance(value, IterableDataset):
-        return from_loader(DataLoader(value, batch_size=batch_size, drop_last=drop_last), what, draws_random)
+        return from_loader(DataLoader(value, batch_size=batch_size, drop_last=drop_last), what, draws_random, on_spec)
     if isinstance(value, Dataset):
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         loader = DataLoader(value, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, generator=generator)
-        return from_loader(loader, what, draws_random)
+        return from_loader(loader, what, draws_random, on_spec)
     if isinstance(value, tuple) or (isinstance(value, list) and _holds_arrays(value)):
         tensors, spec = flatten_batch(value, what)
+        _check_inputs(spec, what)
         _check_rows(value, tensors, what, batch_size=batch_size, training=training)
         return from_tensors(
             tensors, spec, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, seed=seed, quiet=not training
         )
-    if isinstance(value, Tensor | np.ndarray | dict | str) or not hasattr(value, "__iter__"):
+    if isinstance(value, Tensor | np.ndarray | dict | str | type) or not hasattr(value, "__iter__"):
         raise TypeError(
-            f"{what} is a {type(value).__name__}; wanted {_PAIR}, a TensorDataset, a DataLoader, or an "
-            "iterable of batches"
+            f"{what} is {kind(value)}; wanted {_PAIR}, a TensorDataset, a DataLoader, or an iterable of batches"
         )
     if iter(value) is value:
         raise TypeError(
-            f"{what} is a {type(value).__name__}, which can be read only once; wanted something that "
+            f"{what} is {kind(value)}, which can be read only once; wanted something that "
             "starts anew each epoch: a list or a DataLoader"
         )
-    return from_loader(value, what, draws_random)
+    return from_loader(value, what, draws_random, on_spec)
 
 
 def _holds_arrays(values: Sequence[Any]) -> bool:
     return any(isinstance(value, Tensor | np.ndarray) for value in values)
+
+
+def _check_inputs(spec: BatchSpec, what: str) -> None:
+    if spec.n_inputs == 0:
+        raise ValueError(f"{what}: inputs holds no tensor; wanted {_PAIR}")
 
 
 def _check_rows(value: Any, tensors: list[Tensor], what: str, *, batch_size: int, training: bool) -> None:
@@ -239,8 +281,6 @@ def _check_rows(value: Any, tensors: list[Tensor], what: str, *, batch_size: int
         for part, tree in zip(("inputs", "targets"), value, strict=True)
         for path, _ in pytree.tree_flatten_with_path(tree)[0]
     ]
-    if not tensors:
-        raise ValueError(f"{what} holds no tensor; wanted {_PAIR}")
     for name, tensor in zip(names, tensors, strict=True):
         if tensor.dim() == 0:
             raise ValueError(f"{what}: {name} is a single number (0-d); wanted one row a sample")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,8 +17,10 @@ from pyhooks.metrics import Metric
 from pyhooks.modes import Modes
 from pyhooks.step import BatchSpec, Step
 from pyhooks.tree import Tree
+from pyhooks.warn import warn_user
 
 CHOICES = ("auto", "graph", "python")
+_ABOUT_DTYPES = re.compile("dtype|scalar type", re.IGNORECASE)
 
 
 class StepProvider:
@@ -89,12 +92,13 @@ class StepProvider:
         """
         step = self.step(mode)
         try:
-            with self.modes.inside(mode):
+            with self.modes.inside(mode), self._explained(mode, tensors):
                 captured = capture(step, tensors, mode)
             plan = _C.Plan(captured.program)
         except CaptureError as error:
             return self._instead(error, mode)
-        self.out_spec = captured.out_spec
+        if mode == "predict":
+            self.out_spec = captured.out_spec
         if self._verify:
             self._verifiers[plan] = (Verifier(step, captured, mode), self._verify)
         return (
@@ -111,12 +115,13 @@ class StepProvider:
     ) -> _C.StepEngine | None:
         """Run a plan beside eager; None if they agree, else the engine to use instead."""
         verifier, left = self._verifiers.pop(plan)
-        with self.modes.inside(mode):
+        if left > 1:
+            self._verifiers[plan] = (verifier, left - 1)
+        with self.modes.inside(mode), self._explained(mode, tensors):
             difference = verifier.check(tensors, run)
         if difference is None:
-            if left > 1:
-                self._verifiers[plan] = (verifier, left - 1)
             return None
+        self._verifiers.pop(plan, None)
         reason = f"the captured step does not compute what eager PyTorch computes: {difference}"
         return self._instead(
             CaptureError(
@@ -134,17 +139,40 @@ class StepProvider:
             raise error
         if self.reason is None:
             self.reason = str(error)
-            warnings.warn(f"pyhooks trains this model with engine='python' (slower): {error}", stacklevel=2)
+            steps = "training" if mode == "train" else "evaluation"
+            warn_user(f"pyhooks runs this model's {steps} steps with engine='python', which is slower: {error}")
         return self.python_engine()
+
+    @contextmanager
+    def _explained(self, mode: str, tensors: Sequence[Tensor]) -> Iterator[None]:
+        """Add to torch's errors about mixed dtypes which tensors have which."""
+        try:
+            yield
+        except Exception as error:
+            if _ABOUT_DTYPES.search(str(error)) and hasattr(error, "add_note"):  # Python 3.11
+                error.add_note(self._dtypes(mode, tensors))
+            raise
+
+    def _dtypes(self, mode: str, tensors: Sequence[Tensor]) -> str:
+        n = self.step(mode).spec.n_inputs
+        parameters = self.blank_step().parameters().values()
+        return (
+            f"pyhooks: the inputs are {_dtype_names(tensors[:n])}, the targets {_dtype_names(tensors[n:])}, the "
+            f"model's parameters {_dtype_names(parameters)}: convert the data, as x.float() or "
+            "array.astype('float32'), or the model, as model.double()"
+        )
 
     def _run(
         self, tensors: Sequence[Tensor], mode: str
     ) -> tuple[Tensor | None, Tensor | None, list[Tensor], list[Tensor]]:
-        if self.modes.current != mode:
-            self.modes.set(mode)
+        if (self.modes.current == "train") != (mode == "train"):
+            with self.modes.inside(mode):  # callbacks between batches see the model in training mode
+                return self._run(tensors, mode)
         step = self.step(mode)
-        out = step(tensors, mode)
-        self.out_spec = out.out_spec
+        with self._explained(mode, tensors):
+            out = step(tensors, mode)
+        if mode == "predict":
+            self.out_spec = out.out_spec
         if out.loss is None:
             return None, None, [], out.outputs
         root = step.backward_loss(out.loss) if mode == "train" else None
@@ -155,20 +183,31 @@ def _fixed(captured: Captured) -> list[Tensor]:
     return [tensor for _, tensor in (*captured.parameters, *captured.constants)]
 
 
-def fingerprint(provider: StepProvider, spec: BatchSpec | None) -> tuple[Any, ...]:
-    """What a captured plan has baked in besides the tensors: if it changes, plans are captured anew."""
-    modules = [part for module in provider.step_modules() for part in module.modules()]
-    named = [
-        tensor
-        for part in modules
-        for tensor in (*part._parameters.values(), *part._buffers.values())
-        if tensor is not None
-    ]
-    tensors = tuple((id(tensor), tensor.requires_grad, tensor.dtype, tuple(tensor.shape)) for tensor in named)
-    scalars = tuple(
-        (id(part), key, value)
-        for part in modules
-        for key, value in vars(part).items()
-        if key != "training" and isinstance(value, bool | int | float | str)
+def _dtype_names(tensors: Iterable[Tensor]) -> str:
+    return ", ".join(dict.fromkeys(str(tensor.dtype).removeprefix("torch.") for tensor in tensors)) or "none"
+
+
+def fingerprint(provider: StepProvider, train: BatchSpec | None, val: BatchSpec | None) -> tuple[Any, ...]:
+    """What a captured plan has baked in besides the tensors' values: if it changes, plans are captured anew."""
+    parts = [part for module in provider.step_modules() for part in module.modules()]
+    return (
+        train,
+        val,
+        tuple((id(part), type(part), _mark(vars(part))) for part in parts),
+        provider.modes.signature,
+        torch.is_autocast_enabled("cpu"),
+        torch.get_default_dtype(),
     )
-    return spec, tensors, scalars, provider.modes.signature, torch.is_autocast_enabled("cpu")
+
+
+def _mark(value: Any, depth: int = 0) -> Any:
+    """The value itself where it is plain, else which object it is; of containers, what they hold."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Tensor):
+        return id(value), value.requires_grad, value.dtype, tuple(value.shape)
+    if depth < 3 and isinstance(value, dict):
+        return tuple((key, _mark(item, depth + 1)) for key, item in value.items() if key != "training")
+    if depth < 3 and isinstance(value, tuple | list):
+        return tuple(_mark(item, depth + 1) for item in value)
+    return id(value)

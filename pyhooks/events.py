@@ -22,7 +22,7 @@ def check(name: object) -> str:
 
     Raises:
         TypeError: ``name`` is no string.
-        ValueError: there is no such event; the message names the nearest.
+        ValueError: there is no such event; the message names all, and the nearest.
 
     Example:
         >>> check("on_train_epoch_end")
@@ -32,8 +32,9 @@ def check(name: object) -> str:
         raise TypeError(f"an event is named by a string, as 'on_train_epoch_end'; got {type(name).__name__}")
     if name in KINDS:
         return name
-    near = difflib.get_close_matches(name, KINDS, n=1, cutoff=0.0)[0]
-    raise ValueError(f"no event {name!r}; did you mean {near!r}? The events: {', '.join(KINDS)}")
+    near = difflib.get_close_matches(name, KINDS, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    raise ValueError(f"no event {name!r}{hint} The events: {', '.join(KINDS)}")
 
 
 def check_python(name: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import signal
 import threading
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +16,8 @@ from pyhooks.history import History, Result, describe_votes
 from pyhooks.modes import Modes
 from pyhooks.optim import OptimizerBridge
 from pyhooks.step import BatchSpec
+from pyhooks.warn import warn_user
+from pyhooks.weak import weakly
 
 if TYPE_CHECKING:
     from pyhooks.trainer import Trainer
@@ -61,9 +62,9 @@ class Fit:
         modes = trainer._provider.modes = Modes(trainer._provider.step_modules())
         if trainer.seed is not None:
             torch.manual_seed(trainer.seed)
-        snapshot, trainer._snapshot = trainer._snapshot, None
-        if snapshot is not None:
-            snapshot.resume(self)
+        if trainer._snapshot is not None:
+            trainer._snapshot.resume(self)
+            trainer._snapshot = None  # only now: what could not be resumed can be tried again
         modes.set("train")
         try:
             self.loop.run(_signals())
@@ -118,7 +119,8 @@ class Fit:
             drop_last=training and options.drop_last,
             seed=self.trainer.seed,
             training=training,
-            draws_random=self._draws_random,
+            draws_random=weakly(self._draws_random),
+            on_spec=weakly(self._use_engine),
         )
 
     def _draws_random(self) -> bool:
@@ -127,21 +129,18 @@ class Fit:
 
     def _prepare(self) -> None:
         trainer, loop = self.trainer, self.loop
-        params = trainer._provider.blank_step().parameters()
         loop.epochs = self.options.epochs
         loop.accumulate = trainer._accumulate
         loop.clip_norm, loop.clip_value = trainer._clip_norm, trainer._clip_value
         loop.fitness_name = self._fitness()
-        loop.param_names, loop.params = list(params), list(params.values())
         for name, metric in trainer._metrics.items():
             loop.add_metric(name, None if metric.is_ratio else metric.compute)
         loop.train = self._train.source
         loop.val = None if self._val is None else self._val.source
-        self._bridge = OptimizerBridge(trainer._optimizer, params)
-        loop.optimizer = self._bridge.native
-        loop.setup = self._setup
-        loop.begin_epoch, loop.end_batches = self._begin_epoch, self._end_batches
-        loop.on_error, loop.on_secondary_error = self._on_error, _on_secondary_error
+        self._use_parameters()
+        loop.setup = weakly(self._setup)
+        loop.begin_epoch, loop.end_batches = weakly(self._begin_epoch), weakly(self._end_batches)
+        loop.on_error, loop.on_secondary_error = weakly(self._on_error), _on_secondary_error
 
     def _fitness(self) -> str:
         name = self.trainer._fitness_name
@@ -157,10 +156,9 @@ class Fit:
     def _setup(self) -> None:
         """Make the engine and capture a plan for each kind of batch that is known to come."""
         trainer = self.trainer
-        trainer._provider.spec = self._spec
-        self._use_spec()
-        self.loop.engine = trainer._engine
-        if isinstance(trainer._engine, _C.GraphEngine):
+        trainer._provider.spec = weakly(self._spec)
+        self._use_engine()
+        if isinstance(trainer._engine, _C.GraphEngine) and self._train.spec() is not None:
             for data, mode in ((self._train, "train"), (self._val, "eval")):
                 for example in data.examples if data else ():
                     trainer._engine.prepare(mode, example)
@@ -169,16 +167,30 @@ class Fit:
         data = self._train if mode == "train" or self._val is None else self._val
         return data.spec()
 
-    def _use_spec(self) -> None:
-        """Keep the engine with its plans unless something they have baked in has changed."""
-        trainer = self.trainer
-        wanted = fingerprint(trainer._provider, self._train.spec())
-        if trainer._engine is None or trainer._engine_for != wanted:
+    def _use_parameters(self) -> None:
+        """Give the loop the trained parameters and who steps them; keep the native optimizer if it still fits."""
+        params = self.trainer._provider.blank_step().parameters()
+        self.synchronise()
+        if self._bridge is not None and self._bridge.is_current(params):
+            self._bridge.push()
+            return
+        self._bridge = OptimizerBridge(self.trainer._optimizer, params)
+        self.loop.param_names, self.loop.params = list(params), list(params.values())
+        self.loop.optimizer = self._bridge.native
+
+    def _use_engine(self) -> None:
+        """Keep the engine with its plans unless something they have baked in has changed.
+
+        Called again when a loader's first batch has shown how its batches are built.
+        """
+        trainer, train = self.trainer, self._spec("train")
+        wanted = fingerprint(trainer._provider, train, self._spec("eval") or train)
+        if trainer._engine is None or (train is not None and trainer._engine_for != wanted):
             trainer._engine, trainer._engine_for = trainer._provider.engine(), wanted
+        self.loop.engine = trainer._engine
 
     def _begin_epoch(self, steps: int) -> list[float]:
-        assert self._bridge is not None
-        self._bridge.push()
+        self._take_over_changes()
         schedule = self.trainer._schedule
         self._table = schedule is not None and schedule.per == "batch"
         if schedule is None or not self._table:
@@ -191,6 +203,12 @@ class Fit:
             )
         rows: list[float] = schedule.table(steps).ravel().tolist()
         return rows
+
+    def _take_over_changes(self) -> None:
+        """What callbacks have changed (frozen layers, dropout rates, optimizer state) counts from this epoch on."""
+        self.trainer._provider.modes.adopt()
+        self._use_parameters()
+        self._use_engine()
 
     def _end_batches(self, steps: int) -> None:
         assert self._bridge is not None
@@ -205,7 +223,7 @@ class Fit:
 
 
 def _on_secondary_error(error: BaseException) -> None:
-    warnings.warn(f"while training was ending with an exception, another was raised: {error!r}", stacklevel=2)
+    warn_user(f"while training was ending with an exception, another was raised: {error!r}")
 
 
 def _signals() -> list[int]:

@@ -58,11 +58,12 @@ def _steps(trainer: Trainer, data: Data, mode: str) -> Any:
     modes = provider.modes if trainer._running else Modes(provider.step_modules())
     before, provider.modes, spec = provider.modes, modes, provider.spec
     provider.spec = lambda mode: data.spec()
-    engine = _engine(trainer, data)
+    engine: _C.StepEngine | None = None
     data.source.begin_epoch()
     try:
         with modes.inside("eval"):
             while (batch := data.source.next()) is not None:
+                engine = engine or _engine(trainer, data)  # a loader's batches have to be seen to know which
                 yield batch, engine.step(mode, batch)
     finally:
         data.source.end_epoch()
@@ -73,7 +74,7 @@ def _steps(trainer: Trainer, data: Data, mode: str) -> Any:
 
 def _engine(trainer: Trainer, data: Data) -> _C.StepEngine:
     """The training engine if its plans fit these batches, else one for the occasion."""
-    wanted = fingerprint(trainer._provider, data.spec())
+    wanted = fingerprint(trainer._provider, data.spec(), data.spec())
     if trainer._engine is not None and trainer._engine_for == wanted:
         return trainer._engine
     if trainer._inference_engine is None or trainer._inference_for != wanted:

@@ -27,25 +27,32 @@ class Modes:
     """
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
-        self._before = [(part, part.training) for module in modules for part in module.modules()]
-        self._train = [
-            (part, flag or not module.training)
-            for module in modules
-            for part in module.modules()
-            for flag in (part.training,)
-        ]
+        self._roots = list(modules)
+        self._before = {part: part.training for root in modules for part in root.modules()}
+        self._train = {part: part.training or not root.training for root in modules for part in root.modules()}
         self.current = "eval" if modules and not modules[0].training else "train"
 
     @property
     def signature(self) -> tuple[bool, ...]:
         """The training flags in training mode."""
-        return tuple(flag for _, flag in self._train)
+        return tuple(self._train.values())
 
     def set(self, mode: str) -> None:
         """Put the model into the mode: "train", else evaluation."""
-        for part, flag in self._train:
+        for part, flag in self._train.items():
             part.training = flag and mode == "train"
-        self.current = mode
+        self.current = "train" if mode == "train" else "eval"
+
+    def adopt(self) -> None:
+        """In training mode, take over the flags of submodules that a callback has changed, and new submodules.
+
+        A model that the callback left in eval mode as a whole goes back to the flags it had.
+        """
+        for root in self._roots:
+            for part in root.modules():
+                if part not in self._train or (root.training and part.training != self._train[part]):
+                    self._train[part] = self._before[part] = part.training or not root.training
+        self.set("train")
 
     @contextmanager
     def inside(self, mode: str) -> Iterator[None]:
@@ -59,5 +66,5 @@ class Modes:
 
     def restore(self) -> None:
         """Put the flags back to what they were."""
-        for part, flag in self._before:
+        for part, flag in self._before.items():
             part.training = flag

@@ -6,6 +6,7 @@ object. The same object can be added to several trainers.
 
 from __future__ import annotations
 
+import numbers
 from typing import ClassVar
 
 from pyhooks import _C
@@ -21,6 +22,7 @@ class NativeCallback:
         options: what the class declares; see :func:`available`.
 
     Raises:
+        TypeError: an option that is no plain value.
         ValueError: no such callback, or options it does not take.
 
     Example:
@@ -30,7 +32,7 @@ class NativeCallback:
 
     def __init__(self, name: str, /, **options: OptionValue) -> None:
         self.name = name
-        self.options = options
+        self.options = {key: _plain(name, key, value) for key, value in options.items()}
         self.events: list[str] = self.make().events
 
     def make(self) -> _C.Listener:
@@ -102,6 +104,16 @@ class LossMeter(_BuiltIn):
 
     def __init__(self, decay: float = 0.98, name: str = "loss_ema") -> None:
         super().__init__(self.registry_name, decay=decay, name=name)
+
+
+def _plain(name: str, key: str, value: object) -> OptionValue:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, numbers.Integral):  # of numpy, say
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    raise TypeError(f"{name}: option {key!r} is a {type(value).__name__}; wanted a bool, int, float, str or None")
 
 
 def available() -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pyhooks import _C
+from pyhooks.warn import warn_user
+from pyhooks.weak import weakly
 
 Hyper = tuple[float, float, float, float, float]
 _NATIVE_OPTIONS = ("eps", "dampening", "lr_decay", "nesterov", "maximize", "amsgrad")
@@ -56,15 +57,17 @@ class OptimizerBridge:
         self.optimizer = optimizer
         self.params = list(params.values())
         self._index = {id(p): i for i, p in enumerate(self.params)}
+        self._division = _division(optimizer, self.params)
         check_parameters(optimizer, params)
         kind = fused_kind(optimizer)
+        self._held = [] if kind is None else self._states()
         self.native: _C.Optimizer
         if kind is None:
             self._warn()
-            self.native = _C.PythonOptimizer(self._step, len(optimizer.param_groups))
+            self.native = _C.PythonOptimizer(weakly(self._step), len(optimizer.param_groups))
         else:
             self.native = _C.make_optimizer(
-                kind, self.params, [self._group(g) for g in optimizer.param_groups], self._states()
+                kind, self.params, [self._group(g) for g in optimizer.param_groups], self._held
             )
         self.push()
 
@@ -82,9 +85,22 @@ class OptimizerBridge:
         self._pull_values()
         if not isinstance(self.native, _C.FusedOptimizer):
             return
-        for param, state in zip(self.params, self.native.states, strict=True):
-            if state:
-                self.optimizer.state[param].update(state)
+        for param, state, held in zip(self.params, self.native.states, self._held, strict=True):
+            fresh = {key: value for key, value in state.items() if key not in held}
+            if fresh:
+                self.optimizer.state[param].update(fresh)
+                held.update(fresh)
+
+    def is_current(self, params: dict[str, nn.Parameter]) -> bool:
+        """Whether these are still the parameters, in the same groups, and their state the one native code works on."""
+        if self._division != _division(self.optimizer, list(params.values())):
+            return False
+        states = [self.optimizer.state.get(param, {}) for param in self.params]
+        return all(
+            state.get(key) is value
+            for state, held in zip(states, self._held, strict=False)
+            for key, value in held.items()
+        )
 
     def leave_to_schedule(self) -> None:
         """Put the groups back to their values at :meth:`push`: a table moved them, its scheduler will again."""
@@ -94,7 +110,8 @@ class OptimizerBridge:
         self._pushed = self.native.hypers
 
     def _pull_values(self) -> None:
-        for group, old, new in zip(self.optimizer.param_groups, self._pushed, self.native.hypers, strict=True):
+        groups = self.optimizer.param_groups  # a callback may have added some
+        for group, old, new in zip(groups, self._pushed, self.native.hypers, strict=False):
             if not _same(old, new):
                 set_hyper(group, new)
         self._pushed = self.native.hypers
@@ -129,11 +146,9 @@ class OptimizerBridge:
             param.grad = None
 
     def _warn(self) -> None:
-        warnings.warn(
+        warn_user(
             f"{type(self.optimizer).__name__} has no native kernel here: each step calls its step() in "
-            "Python, with the GIL held. "
-            "torch.optim.SGD, Adam, AdamW and Adagrad (without step hooks) run natively.",
-            stacklevel=6,
+            "Python, with the GIL held. torch.optim.SGD, Adam, AdamW and Adagrad (without step hooks) run natively."
         )
 
 
@@ -148,13 +163,13 @@ def check_parameters(optimizer: Optimizer, params: dict[str, nn.Parameter]) -> N
     missing = [name for name, p in params.items() if id(p) not in held]
     if missing:
         raise ValueError(
-            f"{len(missing)} trainable parameters are not in the optimizer: {_some(missing)}. "
+            f"the optimizer lacks {_count(len(missing), 'trainable parameter')}: {_some(missing)}. "
             "Make the optimizer from model.parameters(), or freeze them with requires_grad_(False)"
         )
     foreign = len(held - {id(p) for p in params.values()})
     if foreign:
         raise ValueError(
-            f"the optimizer holds {foreign} parameters that are not the model's (nor the loss's): "
+            f"the optimizer holds {_count(foreign, 'parameter')} of something else than the model and the loss: "
             "make it from this model's parameters, after any change to the model"
         )
 
@@ -181,8 +196,17 @@ def set_hyper(group: dict[str, Any], hyper: Hyper) -> None:
         group["weight_decay"] = weight_decay
 
 
+def _division(optimizer: Optimizer, params: list[nn.Parameter]) -> list[list[int]]:
+    """Which parameters there are, and which are in each group."""
+    return [[id(p) for p in some] for some in (params, *(group["params"] for group in optimizer.param_groups))]
+
+
 def _same(a: Hyper, b: Hyper) -> bool:
     return all(x == y or (math.isnan(x) and math.isnan(y)) for x, y in zip(a, b, strict=True))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _some(names: list[str], most: int = 5) -> str:

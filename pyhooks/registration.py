@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyhooks import _C, events
 from pyhooks.callbacks import Callback
 from pyhooks.native import NativeCallback
+from pyhooks.schedule import Schedule
 
 if TYPE_CHECKING:
     from pyhooks.trainer import Trainer
@@ -51,15 +52,15 @@ def listener(target: Any, event: str | None, trainer: Trainer) -> tuple[_C.Liste
     if inspect.isclass(target) and issubclass(target, Callback | NativeCallback):
         raise TypeError(f"got the class {target.__name__}, wanted an object of it: {target.__name__}(...)")
     if isinstance(target, NativeCallback):
+        label = target.name if type(target) is NativeCallback else type(target).__name__
         made = target.make()
-        return (
-            made,
-            type(target).__name__ if type(target) is not NativeCallback else target.name,
-            _mask(made, event, repr(target)),
-        )
+        _check_logs(made.logs, label, trainer)
+        return made, label, _mask(made, event, repr(target))
     if isinstance(target, Callback):
+        label = type(target).__name__
         made = _from_object(target, trainer)
-        return made, type(target).__name__, _mask(made, event, type(target).__name__)
+        _check_logs(made.logs, label, trainer)
+        return made, label, _mask(made, event, label)
     if event is None:
         raise TypeError(
             f"add_callback got {target!r} alone: wanted an event and a function, as "
@@ -67,6 +68,12 @@ def listener(target: Any, event: str | None, trainer: Trainer) -> tuple[_C.Liste
             "or a callback object (pyhooks.Callback, pyhooks.native...)"
         )
     return _from_function(target, event, trainer), _name_of(target), None
+
+
+def epoch_schedule(schedule: Schedule, trainer: Trainer) -> _C.Listener:
+    """What steps a schedule once an epoch: after the votes, before anything is saved."""
+    methods = {"on_fit_epoch_end": lambda trainer: schedule.epoch_end(trainer.metrics)}
+    return _C.python_callback(methods, trainer, "mutate", [])
 
 
 def _from_object(callback: Callback, trainer: Trainer) -> _C.Listener:
@@ -104,6 +111,13 @@ def _check_arity(function: Callable[..., Any], name: str) -> None:
             f"{name}{signature} cannot be called with one argument, the trainer ({error}): define it as "
             f"{name.split('.')[-1]}(trainer)"
         ) from None
+
+
+def _check_logs(logs: list[str], label: str, trainer: Trainer) -> None:
+    own = {"loss", "lr", *(f"{part}/{name}" for part in ("train", "val") for name in ("loss", *trainer._metrics))}
+    for name in logs:
+        if name in own:
+            raise ValueError(f"{label} logs {name!r}, which the trainer itself makes: give it another name")
 
 
 def _mask(made: _C.Listener, event: str | None, name: str) -> int | None:

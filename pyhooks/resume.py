@@ -45,14 +45,17 @@ class Snapshot:
             tensors["rng.sampler"] = fit.sampler_state
         optimizer_tensors, optimizer = _optimizer_state(trainer)
         callback_tensors, callbacks = _callback_states(trainer)
+        history = trainer.history.epochs
+        if trainer.epoch == len(history) - 1:
+            history[-1] = trainer.metrics  # with what callbacks have logged at this event
         meta = {
-            "epoch": trainer.epoch,
-            "epochs_done": trainer.epoch + 1,
+            "epochs_done": len(history),
             "global_step": trainer.global_step,
             "best_fitness": trainer.best_fitness,
             "best_epoch": trainer.best_epoch,
-            "history": [*trainer.history.epochs[:-1], trainer.metrics] if trainer.history.epochs else [],
+            "history": history,
             "optimizer": optimizer,
+            "kinds": _kinds(trainer),
             "scheduler": None if trainer.scheduler is None else _encode(trainer.scheduler.state_dict()),
             "callbacks": callbacks,
         }
@@ -67,10 +70,11 @@ class Snapshot:
         """Read a file and load model, optimizer, scheduler and callbacks; the rest waits for :meth:`resume`."""
         tensors, meta = checkpoint.load(path)
         snapshot = cls(tensors, meta)
+        snapshot._check(trainer)
         for prefix, module in _modules(trainer):
             module.load_state_dict(snapshot._under(prefix))
         snapshot._load_optimizer(trainer)
-        if trainer.scheduler is not None and meta["scheduler"] is not None:
+        if trainer.scheduler is not None:
             trainer.scheduler.load_state_dict(_decode(meta["scheduler"]))
         snapshot._load_callbacks(trainer)
         return snapshot
@@ -91,6 +95,25 @@ class Snapshot:
         if "rng.sampler" in self.tensors:
             fit.sampler_state = self.tensors["rng.sampler"]
 
+    def _check(self, trainer: Trainer) -> None:
+        """Refuse a trainer that this was not made from, before anything of it is changed."""
+        for prefix, module in _modules(trainer):
+            theirs = {name: list(tensor.shape) for name, tensor in self._under(prefix).items()}
+            ours = {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
+            for name in dict.fromkeys([*ours, *theirs]):
+                if ours.get(name) != theirs.get(name):
+                    raise ValueError(
+                        f"the checkpoint does not fit the {prefix}: {name} is {_listed(theirs.get(name))} in the "
+                        f"checkpoint and {_listed(ours.get(name))} here"
+                    )
+        for word, theirs in self.meta["kinds"].items():
+            ours = _kinds(trainer)[word]
+            if ours != theirs:
+                raise ValueError(
+                    f"the checkpoint was made with the {word} {_listed(theirs)}, this trainer has {_listed(ours)}: "
+                    "make the trainer as it was, callbacks in the same order, before load_checkpoint"
+                )
+
     def _under(self, prefix: str) -> dict[str, Tensor]:
         return {
             name.removeprefix(f"{prefix}."): tensor
@@ -99,12 +122,7 @@ class Snapshot:
         }
 
     def _load_optimizer(self, trainer: Trainer) -> None:
-        groups = trainer._optimizer.param_groups
-        if len(groups) != len(self.meta["optimizer"]):
-            raise ValueError(
-                f"the checkpoint has {len(self.meta['optimizer'])} parameter groups, the optimizer has {len(groups)}"
-            )
-        for group, saved in zip(groups, self.meta["optimizer"], strict=True):
+        for group, saved in zip(trainer._optimizer.param_groups, self.meta["optimizer"], strict=True):
             set_hyper(group, saved["hyper"])
             group.update({key: value for key, value in saved.items() if key != "hyper"})
         for i, param in enumerate(_optimizer_params(trainer)):
@@ -113,17 +131,24 @@ class Snapshot:
                 trainer._optimizer.state[param].update(state)
 
     def _load_callbacks(self, trainer: Trainer) -> None:
-        saved = self.meta["callbacks"]
         ours = [callback for _, callback in trainer._python_callbacks]
-        kinds = [type(callback).__name__ for callback in ours]
-        if kinds != [entry["kind"] for entry in saved]:
-            raise ValueError(
-                f"the checkpoint was made with the callbacks {[entry['kind'] for entry in saved]}, this "
-                f"trainer has {kinds}: "
-                "add the same ones, in the same order, before load_checkpoint"
-            )
-        for i, (callback, entry) in enumerate(zip(ours, saved, strict=True)):
+        for i, (callback, entry) in enumerate(zip(ours, self.meta["callbacks"], strict=True)):
             callback.load_state_dict(_with_tensors(_decode(entry["state"]), self._under(f"callback.{i}")))
+
+
+def _kinds(trainer: Trainer) -> dict[str, Any]:
+    """What a trainer is made of, in words: what must be the same to go on from a checkpoint."""
+    scheduler = trainer.scheduler
+    return {
+        "callbacks": [type(callback).__name__ for _, callback in trainer._python_callbacks],
+        "optimizer": type(trainer._optimizer).__name__,
+        "parameter groups": [f"{len(group['params'])} tensors" for group in trainer._optimizer.param_groups],
+        "scheduler": None if scheduler is None else type(scheduler).__name__,
+    }
+
+
+def _listed(value: Any) -> str:
+    return "none" if value is None else str(value)
 
 
 def _modules(trainer: Trainer) -> list[tuple[str, nn.Module]]:

@@ -113,8 +113,8 @@ class RunView:
 
     def request_stop(self, reason: str) -> None:
         """Vote to end training after this event (from a callback), or this batch (from another thread)."""
-        if self._fit is None:
-            raise RuntimeError("request_stop was called before fit(): there is no training to stop")
+        if self._fit is None or self._running is None:
+            raise RuntimeError("a stop was asked for outside of fit(): there is no training to stop")
         self._fit.request_stop(str(reason))
 
     def log(self, name: str, value: float) -> None:

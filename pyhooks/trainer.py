@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -20,9 +19,12 @@ from pyhooks.fit import Fit, FitOptions
 from pyhooks.history import Result
 from pyhooks.metrics import Metric, as_metric
 from pyhooks.native import NativeCallback
-from pyhooks.registration import Handle, listener
+from pyhooks.optim import check_parameters
+from pyhooks.registration import Handle, epoch_schedule, listener
 from pyhooks.resume import Snapshot
 from pyhooks.run_view import RunView
+from pyhooks.warn import warn_user
+from pyhooks.wording import kind
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -89,8 +91,9 @@ class Trainer(RunView):
         checking.at_least(1, accumulate=accumulate)
         checking.at_least(0, verify=verify)
         checking.positive(clip_norm=clip_norm, clip_value=clip_value)
+        checking.flags(progress=progress)
         self.model = model
-        self.seed = seed
+        self.seed = None if seed is None else int(seed)
         self._accumulate, self._clip_norm, self._clip_value = accumulate, clip_norm, clip_value
         self._fitness_name = fitness
         self._optimizer = optimizer
@@ -98,6 +101,7 @@ class Trainer(RunView):
         self._schedule = checking.schedule(scheduler, optimizer)
         self._provider = StepProvider(model, loss, self._metrics, accumulate, engine, verify)
         checking.same_device(self._provider.blank_step())
+        check_parameters(optimizer, self._provider.blank_step().parameters())
         self._engine: _C.StepEngine | None = None
         self._engine_for: object = None
         self._inference_engine: _C.StepEngine | None = None
@@ -108,9 +112,11 @@ class Trainer(RunView):
         self._running: int | None = None  # the thread of a running fit
         self._snapshot: Snapshot | None = None
         self._python_callbacks: list[tuple[int, Callback]] = []
-        self.save_dir = None if save_dir is None else Path(save_dir)
+        self.save_dir = checking.folder(save_dir)
         self.exception: BaseException | None = None
-        for callback in callbacks:
+        if self._schedule is not None and self._schedule.per == "epoch":
+            self._dispatcher.add(epoch_schedule(self._schedule, self), label=type(self._schedule.scheduler).__name__)
+        for callback in checking.callbacks(callbacks):
             self.add_callback(callback)
         if progress:
             self.add_callback(ProgressBar())
@@ -149,6 +155,7 @@ class Trainer(RunView):
             Exception: whatever the model, the loss or a callback raised, as it was raised.
         """
         checking.at_least(1, epochs=epochs, batch_size=batch_size)
+        checking.flags(shuffle=shuffle, drop_last=drop_last)
         if self._running is not None:
             raise RuntimeError("this trainer is training already; make another trainer to train inside or beside it")
         options = FitOptions(epochs, batch_size, bool(shuffle), bool(drop_last))
@@ -168,6 +175,7 @@ class Trainer(RunView):
             batch_size: rows a batch. Default: 32.
         """
         checking.at_least(1, batch_size=batch_size)
+        self._check_thread("evaluate")
         return inference.evaluate(self, data, batch_size)
 
     def predict(self, x: Any, batch_size: int = 32) -> Any:
@@ -181,6 +189,7 @@ class Trainer(RunView):
             What the model returns (a tensor, tuple, dict, dataclass), for all rows.
         """
         checking.at_least(1, batch_size=batch_size)
+        self._check_thread("predict")
         return inference.predict(self, x, batch_size)
 
     # --- callbacks ----------------------------------------------------------------------------------------------
@@ -198,7 +207,7 @@ class Trainer(RunView):
         """Register a function for an event, or a callback object for all events it overrides.
 
         The n-th occurrence of an event in a ``fit`` (n from 1) calls it if ``after < n < before`` and ``every`` divides
-        n.
+        n. Of an object, run events are not filtered: they come once a ``fit``, and set it up and end it.
 
         Args:
             event: an event's name, as "on_train_epoch_end"; or the callback object.
@@ -218,10 +227,7 @@ class Trainer(RunView):
         Example:
             >>> trainer.add_callback("on_train_epoch_end", lambda trainer: print(trainer.metrics))     # doctest: +SKIP
         """
-        checking.at_least(1, every=every)
-        checking.at_least(0, after=after)
-        if before is not None:
-            checking.at_least(1, before=before)
+        checking.filters(every, once, after, before)
         name, target = (events.check(event), callback) if isinstance(event, str) else (None, event)
         if name is None and callback is not None:
             raise TypeError(
@@ -231,7 +237,7 @@ class Trainer(RunView):
         self._check_thread("add_callback")
         made, label, only = listener(target, name, self)
         if self._running is None and self._fit is not None:
-            warnings.warn(f"training has ended; {label} will be called from the next fit() on", stacklevel=2)
+            warn_user(f"training has ended; {label} will be called from the next fit() on")
         number = self._dispatcher.add(made, only, every, bool(once), after, before, label)
         if isinstance(target, Callback):
             self._python_callbacks.append((number, target))
@@ -293,6 +299,10 @@ class Trainer(RunView):
             ValueError: it does not fit this model or optimizer.
         """
         self._check_thread("load_checkpoint")
+        if self._running is not None:
+            raise RuntimeError("load_checkpoint was called while fit() runs: call it before fit()")
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"load_checkpoint got {kind(path)}; wanted the path of a file that Checkpoint wrote")
         self._snapshot = Snapshot.load(self, path)
 
     def saved(self, path: Path) -> None:

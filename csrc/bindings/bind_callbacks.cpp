@@ -81,6 +81,34 @@ std::uint64_t add(Dispatcher& dispatcher, const Listener& listener, std::optiona
                         listener.native);
 }
 
+std::vector<PythonCallback*> python_callbacks(PyObject* dispatcher) {
+  std::vector<PythonCallback*> found;
+  if (!py::detail::is_holder_constructed(dispatcher)) return found;
+  py::cast<Dispatcher&>(py::handle(dispatcher)).each([&](Callback& callback) {
+    if (auto* python = dynamic_cast<PythonCallback*>(&callback)) found.push_back(python);
+  });
+  return found;
+}
+
+// A callback often refers to the trainer it is added to: the collector must see that through the dispatcher.
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  for (const PythonCallback* callback : python_callbacks(self))
+    if (const int result = callback->traverse(visit, arg)) return result;
+  return 0;
+}
+
+int clear(PyObject* self) {
+  for (PythonCallback* callback : python_callbacks(self)) callback->clear();
+  return 0;
+}
+
+void collectable(PyHeapTypeObject* heap_type) {
+  heap_type->ht_type.tp_flags |= Py_TPFLAGS_HAVE_GC;
+  heap_type->ht_type.tp_traverse = traverse;
+  heap_type->ht_type.tp_clear = clear;
+}
+
 }  // namespace
 
 void bind_callbacks(py::module_& module) {
@@ -117,7 +145,8 @@ void bind_callbacks(py::module_& module) {
       py::arg("methods"), py::arg("trainer"), py::arg("phase"), py::arg("logs"),
       "Wraps Python callables, by event name; each is called with the trainer.");
 
-  py::class_<Dispatcher, std::shared_ptr<Dispatcher>>(module, "Dispatcher", "Calls callbacks at events.")
+  py::class_<Dispatcher, std::shared_ptr<Dispatcher>>(module, "Dispatcher", py::custom_type_setup(collectable),
+                                                      "Calls callbacks at events.")
       .def(py::init<>())
       .def("add", add, py::arg("listener"), py::arg("only") = py::none(), py::arg("every") = 1, py::arg("once") = false,
            py::arg("after") = 0, py::arg("before") = py::none(), py::arg("label") = "",

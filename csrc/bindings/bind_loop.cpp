@@ -47,11 +47,13 @@ class PythonLoop {
       SignalWatch watch(signals);
       loop.run();
     } catch (...) {
+      loop.release();
       // An exception that ended training was converted when it came; teardown's own was not.
       const py::object error = error_ ? error_ : python_exception(std::current_exception(), true);
       error_ = py::object();
       raise(error);
     }
+    loop.release();
   }
 
   Loop loop;

@@ -27,8 +27,18 @@ PythonCallback::~PythonCallback() {
   Py_DECREF(trainer_);
 }
 
+int PythonCallback::traverse(visitproc visit, void* arg) const {
+  for (PyObject* method : methods_) Py_VISIT(method);
+  return 0;
+}
+
+void PythonCallback::clear() {
+  for (PyObject*& method : methods_) Py_CLEAR(method);
+}
+
 void PythonCallback::call(Event event) {
   Gil gil;
+  if (!methods_[static_cast<std::size_t>(event)]) return;  // cleared
   PyObject* trainer = PyWeakref_GetObject(trainer_);  // borrowed; alive, since its fit is running
   PyObject* result = PyObject_CallOneArg(methods_[static_cast<std::size_t>(event)], trainer);
   if (!result) throw py::error_already_set();

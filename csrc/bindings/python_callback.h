@@ -24,6 +24,11 @@ class PythonCallback final : public Callback {
   std::vector<std::string> logs() const override { return logs_; }
   EventMask events() const { return events_; }
 
+  /// For Python's garbage collector: shows it the callables, which may refer to the trainer.
+  int traverse(visitproc visit, void* arg) const;
+  /// Breaks the cycle; it is never called again.
+  void clear();
+
 #define PYHOOKS_EVENT(name, kind) PYHOOKS_FORWARD_##kind(name)
 #define PYHOOKS_FORWARD_run(name) \
   void name(Context&) override { call(Event::name); }

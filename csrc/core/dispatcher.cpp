@@ -1,6 +1,7 @@
 #include "core/dispatcher.h"
 
 #include <algorithm>
+#include <bit>
 #include <iterator>
 #include <stdexcept>
 #include <utility>
@@ -38,6 +39,12 @@ void Dispatcher::changed() {
   if (depth_ == 0) rebuild();
 }
 
+// Run events come once: for a callback of several events they are its set-up and its end, which no filter skips.
+bool Dispatcher::filtered(const Registration& registration, EventKind kind) {
+  if (registration.filter.always()) return false;
+  return kind != EventKind::run || std::has_single_bit(registration.events);
+}
+
 void Dispatcher::rebuild() {
   stale_ = false;
   auto dead =
@@ -49,7 +56,7 @@ void Dispatcher::rebuild() {
     list.clear();
     for (const auto& registration : registrations_)
       if (registration->events & bit(static_cast<Event>(e)))
-        list.push_back({registration->callback.get(), registration.get(), !registration->filter.always()});
+        list.push_back({registration->callback.get(), registration.get(), filtered(*registration, kEvents[e].kind)});
     std::stable_sort(list.begin(), list.end(),
                      [](const Entry& a, const Entry& b) { return a.callback->phase() < b.callback->phase(); });
   }

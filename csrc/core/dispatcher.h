@@ -13,7 +13,8 @@
 namespace pyhooks {
 
 /// When a registration is called. The n-th occurrence of an event since `fit` began (n counts from 1) calls it if
-/// after < n < before and every divides n; `once` removes it after its first call.
+/// after < n < before and every divides n; `once` removes it after its first call. Run events of a callback that listens
+/// to several events always pass.
 struct Filter {
   std::int64_t every = 1;
   bool once = false;
@@ -85,6 +86,12 @@ class Dispatcher {
   std::vector<std::shared_ptr<Registration>> registrations() const;
   /// The listeners of an event in the order they are called.
   std::vector<std::shared_ptr<Registration>> listeners(Event event) const;
+  /// Calls `act` with each callback that is held, removed ones too.
+  template <class Act>
+  void each(Act&& act) const {
+    for (const auto* list : {&registrations_, &removed_})
+      for (const auto& registration : *list) act(*registration->callback);
+  }
   /// Who is being called, or was when an exception came out; null otherwise.
   const Registration* current() const { return current_; }
   Registration* current() { return current_; }
@@ -111,6 +118,7 @@ class Dispatcher {
   void call(const Entry& entry, std::int64_t count, ContextOf<info(event).kind>& context);
   template <Event event>
   static void invoke(Callback& callback, ContextOf<info(event).kind>& context);
+  static bool filtered(const Registration& registration, EventKind kind);
   void changed();
   void rebuild();
 

@@ -6,7 +6,7 @@
 
 namespace pyhooks {
 
-Loop::Loop(std::shared_ptr<Dispatcher> dispatcher) : dispatcher_(std::move(dispatcher)) {}
+Loop::Loop(std::shared_ptr<Dispatcher> dispatcher) : dispatcher_(std::move(dispatcher)) { publish(0); }
 
 void Loop::run() {
   dispatcher_->reset_counts();
@@ -30,6 +30,14 @@ void Loop::run() {
   std::vector<std::exception_ptr> errors = dispatcher_->fire_all<Event::teardown>(context_);
   for (std::size_t i = 1; i < errors.size(); ++i) report_secondary(errors[i]);
   if (!errors.empty()) std::rethrow_exception(errors.front());
+}
+
+void Loop::release() {
+  config = {};
+  dispatcher_ = std::make_shared<Dispatcher>();
+  batch_ = {};
+  result_ = {};
+  grads_.clear();
 }
 
 void Loop::fail(std::exception_ptr error) {
@@ -67,7 +75,10 @@ void Loop::run_epoch() {
   metrics_.clear();
   progress_.batch = 0;
   dispatcher_->fire<Event::on_train_epoch_start>(context_);
-  if (stopping()) return;  // voted for before the first batch: this epoch does not happen
+  if (stopping()) {  // voted for before the first batch: this epoch does not happen
+    if (!history_.empty()) metrics_ = history_.back();
+    return;
+  }
   train_epoch();
   reduce("train/");
   for (std::size_t group = 0; group < num_groups(); ++group)

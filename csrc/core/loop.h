@@ -77,6 +77,9 @@ class Loop final : public Host {
   /// Trains; once in a loop's life. Throws what ended training, after on_exception and teardown.
   void run();
 
+  /// After the run: keeps the books, lets go of model, data and callbacks.
+  void release();
+
   /// Fires on_model_save, then on_checkpoint_durable: for the callback that has just written a checkpoint.
   void saved();
   /// A vote to stop from outside a callback, in the loop's own thread.

@@ -18,7 +18,7 @@ struct Peek {
   std::int64_t global_step = 0;
   double loss = 0;
   double seconds = 0;         ///< since this epoch's (or validation's) first batch began
-  std::int64_t training = 0;  ///< 1 in training batches, 0 in validation, -1 between
+  std::int64_t training = -1;  ///< 1 in training batches, 0 in validation, -1 between
 };
 
 /// One writer, any readers, no locks: a seqlock over words (Boehm, "Can seqlocks get along with programming language

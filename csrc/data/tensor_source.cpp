@@ -24,6 +24,8 @@ TensorSource::TensorSource(std::vector<at::Tensor> tensors, const Config& config
   for (at::Tensor& tensor : tensors_) {
     if (tensor.dim() == 0 || tensor.size(0) != rows_)
       throw std::invalid_argument("the tensors of a data source differ in rows");
+    if (tensor.layout() != at::kStrided)
+      throw std::invalid_argument("a data source wants dense tensors; one is sparse: call .to_dense() on it");
     if (!tensor.is_cpu())
       throw std::invalid_argument("a data source wants tensors on the CPU; one is on " + tensor.device().str());
     tensor = tensor.resolve_conj().resolve_neg().contiguous();  // rows are copied as bytes

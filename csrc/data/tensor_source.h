@@ -22,7 +22,7 @@ class TensorSource final : public BatchSource {
     bool shuffle = false;
     bool drop_last = false;
     bool quiet = false;
-    std::optional<std::uint64_t> seed;
+    std::optional<std::uint64_t> seed = {};
   };
 
   /// Tensors have the same number of rows (their first dimension), at least one, and live on the CPU.

@@ -41,7 +41,9 @@ def explain(error: Exception, step: Step, batch: Sequence[Tensor], mode: str) ->
     if own is not None:
         return own
     reason, op, ways_out = _reason(error)
-    return CaptureError(reason, op=op, source=of_exception(error.__traceback__), ways_out=ways_out)
+    refused = CaptureError(reason, op=op, source=of_exception(error.__traceback__), ways_out=ways_out)
+    refused.__cause__ = error
+    return refused
 
 
 def _eager_error(step: Step, batch: Sequence[Tensor], mode: str) -> Exception | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -17,6 +18,9 @@ from pyhooks.capture.state import PythonState, watched_generators
 from pyhooks.capture.trace import Inputs, Trace, trace
 from pyhooks.errors import CaptureError, PyhooksError
 from pyhooks.step import MODES, Step
+
+_ONE_AT_A_TIME = threading.RLock()
+"""Tracing patches torch for the whole process, so trainers in several threads take turns."""
 
 
 def capture(step: Step, batch: Sequence[Tensor], mode: str) -> Captured:
@@ -53,13 +57,16 @@ def capture(step: Step, batch: Sequence[Tensor], mode: str) -> Captured:
     started = time.perf_counter()
     check_modules(step)
     state = PythonState([step.model, step.loss, *step.metrics.values()])
+    failure: Exception | None = None
     try:
-        with watched_generators(state.private_rngs) as moved:
+        with _ONE_AT_A_TIME, watched_generators(state.private_rngs) as moved:
             traced, program = _trace_and_lower(step, batch, state, mode)
     except PyhooksError:
         raise
     except Exception as error:
-        raise explain(error, step, batch, mode) from error
+        failure = error
+    if failure is not None:  # not in the handler: the user's own error shall not drag the trace's along
+        raise explain(failure, step, batch, mode)
     if moved:
         raise CaptureError(
             f"the step draws from or seeds {' and '.join(moved)} itself: the graph would repeat one choice",

@@ -1,0 +1,73 @@
+"""Times calls from C++ into Python and prints nanoseconds as JSON: what bench_dispatch.py starts.
+
+    python -m benchmarks.python_calls build/dev 9
+
+In a process of its own, so that the core of the build folder and the installed one do not meet.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import statistics
+import sys
+import threading
+from typing import Any
+
+from benchmarks.figures import in_turns
+
+CALLS = 200_000
+BATCHES = 200
+BATCH_NS = 200_000  # of C++ work between calls, as a loop's batch would be
+
+
+class Trainer:
+    """Something a weak reference can be made to."""
+
+
+def no_op(trainer: Trainer) -> None:
+    """The least a Python callback can do."""
+
+
+class Busy(threading.Thread):
+    """Another Python thread at work."""
+
+    def __enter__(self) -> None:
+        self.working = True
+        self.start()
+
+    def __exit__(self, *_: Any) -> None:
+        self.working = False
+        self.join()
+
+    def run(self) -> None:
+        """Work."""
+        n = 0
+        while self.working:
+            n += 1
+
+
+def main() -> None:
+    """Measure and print."""
+    sys.path.insert(0, sys.argv[1])
+    calls = importlib.import_module("pyhooks_bench_python")
+    trainer = Trainer()
+
+    def at_every_batch() -> float:
+        return statistics.mean(calls.each(no_op, trainer, BATCHES, BATCH_NS))
+
+    def beside_a_busy_thread() -> float:
+        with Busy(daemon=True):
+            return at_every_batch()
+
+    contestants = {
+        "adapter": lambda: calls.adapter(no_op, trainer, CALLS),
+        "bare": lambda: calls.bare(no_op, trainer, CALLS),
+        "quiet": at_every_batch,
+        "busy": beside_a_busy_thread,
+    }
+    print(json.dumps(in_turns(contestants, int(sys.argv[2]))))
+
+
+if __name__ == "__main__":
+    main()

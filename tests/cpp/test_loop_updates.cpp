@@ -1,0 +1,145 @@
+// What reaches the optimizer: accumulation, clipping, schedules, changes by callbacks.
+#include <cmath>
+
+#include "check.h"
+#include "toy.h"
+
+using namespace pyhooks;
+using toy::Training;
+
+namespace {
+
+using Floats = std::vector<float>;
+
+/// A schedule's table for one group, of these learning rates.
+std::vector<double> rates(const std::vector<double>& lr) {
+  std::vector<double> table;
+  for (double rate : lr) table.insert(table.end(), {rate, Hyper::none, Hyper::none, Hyper::none, 0.5 * rate});
+  return table;
+}
+
+std::vector<double> used(const Training& training) {
+  std::vector<double> lr;
+  for (const Hyper& hyper : training.descent->hypers) lr.push_back(hyper.lr);
+  return lr;
+}
+
+}  // namespace
+
+TEST(loop_accumulation_sums_the_gradients_of_a_group) {
+  Training training(1, {{1}, {2}, {3}});  // gradients 2 (w - 2) x^2 / 2, at w = 0: -2, -8, ...
+  training.accumulate(2);
+  std::vector<float> seen;
+  training.trace->also_batch = [&](const std::string& note, BatchContext& ctx) {
+    if (note.starts_with("on_backward_end")) seen.push_back(value(ctx.grad(0)));
+  };
+  training.descent->hyper(0).lr = 0;
+  training.loop.run();
+  CHECK(seen == Floats{-2, -10, -18});
+  CHECK(training.descent->grads == Floats{-10, -18});
+}
+
+TEST(loop_clips_the_norm_of_the_whole_group) {
+  Training training(1, {{1}, {0.1F}});
+  training.descent->hyper(0).lr = 0;
+  training.loop.config.clip_norm = 1;
+  std::vector<float> before;
+  training.trace->also_batch = [&](const std::string& note, BatchContext& ctx) {
+    if (note.starts_with("on_backward_end")) before.push_back(value(ctx.grad(0)));
+    if (note.starts_with("optimizer_step")) CHECK(std::abs(value(ctx.grad(0))) <= 1);
+  };
+  training.loop.run();
+  CHECK(before[0] == -4);
+  CHECK(std::abs(training.descent->grads[0] + 1) < 1e-5);
+  CHECK(training.descent->grads[1] == before[1]);  // small enough already
+}
+
+TEST(loop_clips_values) {
+  Training training(1, {{1}});
+  training.loop.config.clip_value = 0.5;
+  training.loop.run();
+  CHECK(training.descent->grads == Floats{-0.5});
+}
+
+TEST(loop_schedule_sets_each_optimizer_step) {
+  Training training(2, {{1}, {1}, {1}, {1}, {1}});
+  training.accumulate(2);
+  std::vector<std::int64_t> asked;
+  std::vector<std::int64_t> made;
+  training.loop.config.hooks.begin_epoch = [&](std::int64_t steps) {
+    asked.push_back(steps);
+    return asked.size() == 1 ? rates({0.1, 0.2, 0.3}) : rates({0.4, 0.5, 0.6});
+  };
+  training.loop.config.hooks.end_batches = [&](std::int64_t steps) { made.push_back(steps); };
+  training.loop.run();
+  CHECK(used(training) == std::vector<double>{0.1, 0.2, 0.3, 0.4, 0.5, 0.6});
+  CHECK(training.descent->hypers[2].weight_decay == 0.15);
+  CHECK(std::isnan(training.descent->hypers[2].momentum));
+  CHECK(asked == std::vector<std::int64_t>{3, 3});
+  CHECK(made == std::vector<std::int64_t>{3, 3});
+  const std::vector<double>& recorded = training.loop.recorder().columns()[1].values;
+  CHECK(recorded == std::vector<double>{0.1, 0.1, 0.2, 0.2, 0.3, 0.4, 0.4, 0.5, 0.5, 0.6});
+}
+
+TEST(loop_schedule_is_told_how_many_steps_were_made_when_cut_short) {
+  Training training(2, {{1}, {1}, {1}});
+  std::vector<std::int64_t> made;
+  training.loop.config.hooks.begin_epoch = [](std::int64_t) { return rates({0.1, 0.2, 0.3}); };
+  training.loop.config.hooks.end_batches = [&](std::int64_t steps) { made.push_back(steps); };
+  training.trace->also = [](const std::string& note, Context&) {
+    if (note == "on_train_batch_start 0.2") throw std::runtime_error("cut");
+  };
+  CHECK_THROWS(training.loop.run(), std::runtime_error);
+  CHECK(made == std::vector<std::int64_t>{2});
+}
+
+TEST(loop_schedule_of_a_source_without_a_length_is_asked_with_minus_one) {
+  Training training(1);
+  training.source->knows_length = false;
+  std::int64_t asked = 0;
+  training.loop.config.hooks.begin_epoch = [&](std::int64_t steps) {
+    asked = steps;
+    return std::vector<double>{};
+  };
+  training.loop.run();
+  CHECK(asked == -1);
+  CHECK(used(training) == std::vector<double>{0.25, 0.25});
+}
+
+TEST(loop_callback_sets_the_rate_from_the_next_step_on) {
+  Training training(1, {{1}, {1}, {1}});
+  training.trace->also_batch = [](const std::string& note, BatchContext& ctx) {
+    if (note == "on_train_batch_end 0.0") ctx.set_lr(0.125);
+  };
+  training.loop.run();
+  CHECK(used(training) == std::vector<double>{0.25, 0.125, 0.125});
+}
+
+TEST(loop_callback_changes_gradients_in_place) {
+  Training training(1, {{1}, {1}});
+  training.descent->hyper(0).lr = 0;
+  training.trace->also_batch = [](const std::string& note, BatchContext& ctx) {
+    if (note == "on_backward_end 0.0") ctx.grad(0).mul_(10);
+    if (note == "optimizer_step 0.1") ctx.grad(0).zero_();
+  };
+  training.loop.run();
+  CHECK(training.descent->grads == Floats{-40, 0});
+}
+
+TEST(loop_context_shows_parameters_inputs_and_outputs) {
+  Training training(1, {{1, 3}});
+  training.trace->also_batch = [&](const std::string& note, BatchContext& ctx) {
+    CHECK(ctx.num_params() == 1);
+    CHECK(ctx.param_name(0) == "w");
+    CHECK(ctx.param(0).is_same(training.weight));
+    CHECK(ctx.samples() == 2);
+    CHECK(ctx.num_inputs() == 2);
+    CHECK(values<float>(ctx.input(1)) == Floats{2, 6});
+    if (note.starts_with("on_train_batch_start")) CHECK(!ctx.grad(0).defined());
+    if (note.starts_with("on_train_batch_end")) CHECK(values<float>(ctx.output(0)) == Floats{0, 0});
+    CHECK_THROWS(ctx.grad(1), std::out_of_range);
+    CHECK_THROWS(ctx.lr(1), std::out_of_range);
+    CHECK_THROWS(ctx.set_lr(1, 7), std::out_of_range);
+  };
+  training.loop.run();
+}
