@@ -49,8 +49,8 @@ def test_growth(benchmark: Any) -> None:
     grown = benchmark.pedantic(measured, args=("tiny",))
     report(
         benchmark,
-        "a million tiny steps: growth besides the history",
+        "a million tiny steps: growth, their history included",
         "MB",
-        {"pyhooks": [grown["growth"] - grown["history"]]},
+        {"pyhooks": [grown["growth"]]},
         Target(5, ratio=False),
     )

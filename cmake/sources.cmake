@@ -2,6 +2,7 @@
 
 set(PYHOOKS_CORE_SOURCES
   csrc/core/batch_loop.cpp
+  csrc/core/column.cpp
   csrc/core/dispatcher.cpp
   csrc/core/epoch_sums.cpp
   csrc/core/loop.cpp

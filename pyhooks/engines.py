@@ -20,6 +20,7 @@ from pyhooks.tree import Tree
 from pyhooks.warn import warn_user
 
 CHOICES = ("auto", "graph", "python")
+_PLAIN = frozenset({type(None), bool, int, float, str})
 _ABOUT_DTYPES = re.compile("dtype|scalar type", re.IGNORECASE)
 
 
@@ -193,21 +194,25 @@ def fingerprint(provider: StepProvider, train: BatchSpec | None, val: BatchSpec 
     return (
         train,
         val,
-        tuple((id(part), type(part), _mark(vars(part))) for part in parts),
+        [(id(part), type(part), _mark(vars(part), 0)) for part in parts],
         provider.modes.signature,
         torch.is_autocast_enabled("cpu"),
         torch.get_default_dtype(),
     )
 
 
-def _mark(value: Any, depth: int = 0) -> Any:
-    """The value itself where it is plain, else which object it is; of containers, what they hold."""
-    if value is None or isinstance(value, bool | int | float | str):
+def _mark(value: Any, depth: int) -> Any:
+    """The value itself where it is plain, else which object it is; of containers, what they hold.
+
+    Asked of everything in a model before each epoch, so what modules hold most of comes first: plain values, and dicts
+    of hooks with nothing in them.
+    """
+    if type(value) in _PLAIN:
         return value
     if isinstance(value, Tensor):
-        return id(value), value.requires_grad, value.dtype, tuple(value.shape)
+        return id(value), value.requires_grad, value.dtype, value.shape
     if depth < 3 and isinstance(value, dict):
-        return tuple((key, _mark(item, depth + 1)) for key, item in value.items() if key != "training")
+        return [(key, _mark(item, depth + 1)) for key, item in value.items() if key != "training"] if value else None
     if depth < 3 and isinstance(value, tuple | list):
-        return tuple(_mark(item, depth + 1) for item in value)
+        return [_mark(item, depth + 1) for item in value]
     return id(value)

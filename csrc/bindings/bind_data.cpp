@@ -102,7 +102,13 @@ void bind_data(py::module_& module) {
       .def(py::init<py::object>(), py::arg("object"));
   py::class_<Prefetch, BatchSource, std::shared_ptr<Prefetch>>(module, "Prefetch")
       .def(py::init([](std::shared_ptr<BatchSource> source, std::function<bool()> allowed, std::size_t depth) {
-             return std::make_shared<Prefetch>(std::move(source), std::move(allowed), depth);
+             // Its thread may wait for the GIL: whoever destroys it must not hold it.
+             auto destroy = [](Prefetch* prefetch) {
+               if (!PyGILState_Check()) return delete prefetch;
+               py::gil_scoped_release release;
+               delete prefetch;
+             };
+             return std::shared_ptr<Prefetch>(new Prefetch(std::move(source), std::move(allowed), depth), destroy);
            }),
            py::arg("source"), py::arg("allowed"), py::arg("depth") = 2);
 }

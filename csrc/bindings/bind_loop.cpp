@@ -3,8 +3,6 @@
 #include <pybind11/stl.h>
 #include <torch/csrc/utils/pybind.h>
 
-#include <cstring>
-
 #include "bindings/bindings.h"
 #include "bindings/errors.h"
 #include "bindings/gil.h"
@@ -88,11 +86,9 @@ Metrics to_metrics(const py::dict& dict) {
 
 py::dict columns(const Recorder& recorder) {
   py::dict result;
-  for (const Recorder::Column& column : recorder.columns()) {
-    py::array_t<double> values(static_cast<py::ssize_t>(recorder.rows()));
-    std::fill_n(values.mutable_data(), recorder.rows(), Hyper::none);
-    std::memcpy(values.mutable_data(), column.values.data(), column.values.size() * sizeof(double));
-    result[py::str(column.name)] = values;
+  for (const std::string& name : recorder.names()) {
+    const std::vector<double> values = recorder.column(name);
+    result[py::str(name)] = py::array_t<double>(static_cast<py::ssize_t>(values.size()), values.data());
   }
   return result;
 }

@@ -39,7 +39,7 @@ void PythonCallback::clear() {
 void PythonCallback::call(Event event) {
   Gil gil;
   if (!methods_[static_cast<std::size_t>(event)]) return;  // cleared
-  PyObject* trainer = PyWeakref_GetObject(trainer_);  // borrowed; alive, since its fit is running
+  PyObject* trainer = PyWeakref_GetObject(trainer_);       // borrowed; alive, since its fit is running
   PyObject* result = PyObject_CallOneArg(methods_[static_cast<std::size_t>(event)], trainer);
   if (!result) throw py::error_already_set();
   Py_DECREF(result);

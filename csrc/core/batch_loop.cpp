@@ -40,9 +40,8 @@ void accumulate(std::vector<at::Tensor>& sums, std::vector<at::Tensor>& grads) {
 void Loop::train_epoch() {
   sums_.clear();
   epoch_steps_ = 0;
-  epoch_first_row_ = recorder_.rows();
+  recorder_.begin_epoch();
   const std::int64_t batches = config.train->batches();
-  if (batches > 0) recorder_.reserve(batches);
   const std::int64_t steps = batches < 0 ? -1 : (batches + config.accumulate - 1) / config.accumulate;
   schedule_.clear();
   if (config.hooks.begin_epoch) schedule_ = config.hooks.begin_epoch(steps);

@@ -83,7 +83,7 @@ void Loop::run_epoch() {
   reduce("train/");
   for (std::size_t group = 0; group < num_groups(); ++group)
     set_metric(metrics_, "lr/pg" + std::to_string(group), lr(group));
-  reduce_logs(recorder_, epoch_first_row_);
+  reduce_logs(recorder_);
   dispatcher_->fire<Event::on_train_epoch_end>(context_);
   if (config.val) validate();
   end_of_epoch();
@@ -96,7 +96,7 @@ void Loop::validate() {
   validate_batches();
   start_part(Part::between, 0);
   reduce("val/");
-  reduce_logs(val_recorder_, 0);
+  reduce_logs(val_recorder_);
   dispatcher_->fire<Event::on_val_end>(context_);
 }
 
@@ -108,10 +108,9 @@ void Loop::reduce(const std::string& prefix) {
   }
 }
 
-void Loop::reduce_logs(const Recorder& recorder, std::int64_t first_row) {
-  for (const auto& column : recorder.columns())
-    if (column.name != "loss" && column.name != "lr" && std::cmp_greater(column.values.size(), first_row))
-      set_metric(metrics_, column.name, Recorder::mean(column, first_row));
+void Loop::reduce_logs(const Recorder& recorder) {
+  for (const auto& [name, mean] : recorder.means())
+    if (name != "loss" && name != "lr") set_metric(metrics_, name, mean);
 }
 
 void Loop::end_of_epoch() {

@@ -129,7 +129,7 @@ class Loop final : public Host {
   void validate();
   void end_of_epoch();
   void reduce(const std::string& prefix);
-  void reduce_logs(const Recorder& recorder, std::int64_t first_row);
+  void reduce_logs(const Recorder& recorder);
   void fail(std::exception_ptr error);
   void report_secondary(std::exception_ptr error) noexcept;
 
@@ -167,7 +167,6 @@ class Loop final : public Host {
   Part part_ = Part::between;
   std::vector<double> schedule_;  // this epoch's table
   std::int64_t epoch_steps_ = 0;  // optimizer steps made in this epoch
-  std::int64_t epoch_first_row_ = 0;
   double part_start_ = 0;
 
   EpochSums sums_;

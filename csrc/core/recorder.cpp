@@ -1,6 +1,5 @@
 #include "core/recorder.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -25,35 +24,66 @@ void set_metric(Metrics& metrics, std::string_view name, double value) {
   metrics.emplace_back(name, value);
 }
 
-void Recorder::reserve(std::int64_t rows) {
-  // Doubling keeps a run of many epochs from copying its whole history each epoch.
-  if (rows_ + rows > reserved_) reserved_ = std::max(rows_ + rows, 2 * reserved_);
-  for (Column& column : columns_) column.values.reserve(static_cast<std::size_t>(reserved_));
+// Moves the open row's value into the column; `row` is the open row's number.
+void Recorder::close(Entry& entry, std::int64_t row) {
+  if (!entry.set_in_open) return;
+  while (entry.closed.rows() < row) entry.closed.append(kMissing);
+  entry.closed.append(entry.open);
+  entry.set_in_open = false;
+  if (std::isnan(entry.open)) return;
+  entry.sum += entry.open;
+  ++entry.count;
 }
 
-Recorder::Column& Recorder::column(std::string_view name) {
-  for (Column& column : columns_)
-    if (column.name == name) return column;
-  columns_.push_back({std::string(name), {}});
-  columns_.back().values.reserve(static_cast<std::size_t>(std::max(reserved_, rows_)));
-  return columns_.back();
+void Recorder::begin_row() {
+  for (Entry& entry : entries_) close(entry, rows_ - 1);
+  ++rows_;
 }
 
 void Recorder::set(std::string_view name, double value) {
-  std::vector<double>& values = column(name).values;
-  values.resize(static_cast<std::size_t>(rows_), kMissing);
-  if (!values.empty()) values.back() = value;
+  for (Entry& entry : entries_)
+    if (entry.closed.name() == name) {
+      entry.open = value;
+      entry.set_in_open = rows_ > 0;
+      return;
+    }
+  entries_.emplace_back(std::string(name));
+  set(name, value);
 }
 
-double Recorder::mean(const Column& column, std::int64_t first_row) {
-  double sum = 0;
-  std::int64_t count = 0;
-  for (std::size_t i = static_cast<std::size_t>(first_row); i < column.values.size(); ++i)
-    if (!std::isnan(column.values[i])) {
-      sum += column.values[i];
-      ++count;
-    }
-  return count ? sum / static_cast<double>(count) : kMissing;
+void Recorder::begin_epoch() {
+  for (Entry& entry : entries_) {
+    close(entry, rows_ - 1);
+    entry.sum = 0;
+    entry.count = 0;
+  }
+}
+
+std::vector<std::string> Recorder::names() const {
+  std::vector<std::string> names;
+  for (const Entry& entry : entries_) names.push_back(entry.closed.name());
+  return names;
+}
+
+std::vector<double> Recorder::column(std::string_view name) const {
+  std::vector<double> values(static_cast<std::size_t>(rows_), kMissing);
+  for (const Entry& entry : entries_) {
+    if (entry.closed.name() != name) continue;
+    entry.closed.copy_to(values.data());
+    if (entry.set_in_open) values.back() = entry.open;
+  }
+  return values;
+}
+
+Metrics Recorder::means() const {
+  Metrics means;
+  for (const Entry& entry : entries_) {
+    const bool open = entry.set_in_open && !std::isnan(entry.open);
+    const std::int64_t count = entry.count + open;
+    if (count > 0)
+      means.emplace_back(entry.closed.name(), (entry.sum + (open ? entry.open : 0)) / static_cast<double>(count));
+  }
+  return means;
 }
 
 }  // namespace pyhooks

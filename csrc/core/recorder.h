@@ -1,10 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "core/column.h"
 
 namespace pyhooks {
 
@@ -14,33 +17,38 @@ using Metrics = std::vector<std::pair<std::string, double>>;
 const double* find_metric(const Metrics& metrics, std::string_view name);
 void set_metric(Metrics& metrics, std::string_view name, double value);
 
-/// The per-batch history: columns of doubles with one row a training batch. A column that appears late, or is not
-/// logged on a batch, holds NaN there.
+/// The per-batch history: columns with one row a training batch. A column that appears late, or is not set on a
+/// batch, holds NaN there.
 class Recorder {
  public:
-  struct Column {
-    std::string name;
-    std::vector<double> values;
-  };
-
-  /// Room for that many further rows, so that rows cost no allocation.
-  void reserve(std::int64_t rows);
-  /// Opens the next row.
-  void begin_row() { ++rows_; }
-  /// Sets a value in the open row.
+  /// Opens the next row; what was set in the last one is final.
+  void begin_row();
+  /// Sets a value in the open row; the last one set counts.
   void set(std::string_view name, double value);
-  /// The mean of a column's values in the rows since `first_row`, leaving out rows without a value; NaN if there are none.
-  static double mean(const Column& column, std::int64_t first_row);
+  /// Starts the means anew.
+  void begin_epoch();
 
   std::int64_t rows() const { return rows_; }
-  const std::vector<Column>& columns() const { return columns_; }
+  std::vector<std::string> names() const;
+  /// A column's rows, the open one included.
+  std::vector<double> column(std::string_view name) const;
+  /// The mean of the values set since `begin_epoch`, for each column that has any.
+  Metrics means() const;
 
  private:
-  Column& column(std::string_view name);
+  struct Entry {
+    explicit Entry(std::string name) : closed(std::move(name)) {}
+    Column closed;    // rows before the open one; may lag behind, then NaN is meant
+    double open = 0;  // the open row's value, if `set_in_open`
+    bool set_in_open = false;
+    double sum = 0;  // of this epoch's closed rows
+    std::int64_t count = 0;
+  };
 
-  std::vector<Column> columns_;
+  static void close(Entry& entry, std::int64_t row);
+
+  std::deque<Entry> entries_;
   std::int64_t rows_ = 0;
-  std::int64_t reserved_ = 0;
 };
 
 }  // namespace pyhooks

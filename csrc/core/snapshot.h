@@ -17,7 +17,7 @@ struct Peek {
   std::int64_t batches = 0;  ///< of how many; -1 if unknown
   std::int64_t global_step = 0;
   double loss = 0;
-  double seconds = 0;         ///< since this epoch's (or validation's) first batch began
+  double seconds = 0;          ///< since this epoch's (or validation's) first batch began
   std::int64_t training = -1;  ///< 1 in training batches, 0 in validation, -1 between
 };
 

@@ -55,11 +55,10 @@ TEST(callback_loss_meter_logs_a_corrected_average) {
   Training training(1, {{1}, {1}, {1}});  // losses 4, 1, 0.25
   add(training, "loss_meter", {{"decay", 0.5}, {"name", std::string("ema")}});
   training.loop.run();
-  const Recorder::Column& ema = training.loop.recorder().columns().back();
-  CHECK(ema.name == "ema");
-  CHECK(ema.values[0] == 4);
-  CHECK(std::abs(ema.values[1] - (4 * 0.25 + 1 * 0.5) / 0.75) < 1e-12);
-  CHECK(std::abs(ema.values[2] - (4 * 0.125 + 1 * 0.25 + 0.25 * 0.5) / 0.875) < 1e-12);
+  const std::vector<double> ema = training.loop.recorder().column("ema");
+  CHECK(ema[0] == 4);
+  CHECK(std::abs(ema[1] - (4 * 0.25 + 1 * 0.5) / 0.75) < 1e-12);
+  CHECK(std::abs(ema[2] - (4 * 0.125 + 1 * 0.25 + 0.25 * 0.5) / 0.875) < 1e-12);
   CHECK_THROWS(make_callback("loss_meter", {{"decay", 1.0}}), std::invalid_argument);
 }
 
@@ -69,6 +68,6 @@ TEST(callback_loss_meter_starts_anew_with_each_run) {
     Training training(1, {{1}});
     training.dispatcher->add(meter, find_callback("loss_meter").events, {}, "meter");
     training.loop.run();
-    CHECK(training.loop.recorder().columns().back().values[0] == 4);
+    CHECK(training.loop.recorder().column("loss_ema")[0] == 4);
   }
 }

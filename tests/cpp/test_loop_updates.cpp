@@ -77,7 +77,7 @@ TEST(loop_schedule_sets_each_optimizer_step) {
   CHECK(std::isnan(training.descent->hypers[2].momentum));
   CHECK(asked == std::vector<std::int64_t>{3, 3});
   CHECK(made == std::vector<std::int64_t>{3, 3});
-  const std::vector<double>& recorded = training.loop.recorder().columns()[1].values;
+  const std::vector<double> recorded = training.loop.recorder().column("lr");
   CHECK(recorded == std::vector<double>{0.1, 0.1, 0.2, 0.2, 0.3, 0.4, 0.4, 0.5, 0.5, 0.6});
 }
 
