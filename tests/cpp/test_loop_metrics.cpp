@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "check.h"
+#include "compare.h"
 #include "toy.h"
 
 using namespace pyhooks;
@@ -16,13 +17,6 @@ double metric(const Training& training, const std::string& name) {
 
 std::vector<double> column(const Training& training, const std::string& name) {
   return training.loop.recorder().column(name);
-}
-
-bool same(const std::vector<double>& a, const std::vector<double>& b) {
-  if (a.size() != b.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (a[i] != b[i] && !(std::isnan(a[i]) && std::isnan(b[i]))) return false;
-  return true;
 }
 
 const double kNone = std::nan("");

@@ -1,4 +1,5 @@
 #include "check.h"
+#include "compare.h"
 #include "engines/plan.h"
 #include "programs.h"
 #include "tensors.h"
@@ -15,12 +16,6 @@ std::string refusal(const Op& operation, std::vector<int> outputs = {}) {
     return error.what();
   }
   return "accepted";
-}
-
-bool says(const std::string& message, std::initializer_list<const char*> parts) {
-  for (const char* part : parts)
-    if (message.find(part) == std::string::npos) return false;
-  return true;
 }
 
 }  // namespace

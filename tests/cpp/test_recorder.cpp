@@ -1,19 +1,12 @@
 #include <cmath>
 
 #include "check.h"
+#include "compare.h"
 #include "core/recorder.h"
 
 using namespace pyhooks;
 
 namespace {
-
-/// Equal, NaN at the same places.
-bool same(const std::vector<double>& a, const std::vector<double>& b) {
-  if (a.size() != b.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (a[i] != b[i] && !(std::isnan(a[i]) && std::isnan(b[i]))) return false;
-  return true;
-}
 
 const double kNone = std::nan("");
 

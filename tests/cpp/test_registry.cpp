@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "check.h"
+#include "compare.h"
 #include "core/registry.h"
 #include "fake_host.h"
 
@@ -43,12 +44,6 @@ std::string refusal(const std::map<std::string, OptionValue>& options) {
     return error.what();
   }
   return "accepted";
-}
-
-bool says(const std::string& message, std::initializer_list<const char*> parts) {
-  for (const char* part : parts)
-    if (message.find(part) == std::string::npos) return false;
-  return true;
 }
 
 }  // namespace
