@@ -121,7 +121,7 @@ def _line(seen: Snapshot) -> Table:
     line = RichTable.grid(padding=(0, 2))
     line.add_row(
         f"{seen.epoch + 1}/{seen.epochs}".rjust(9),
-        "train" if seen.training else "val  ",
+        {True: "train", False: "val  ", None: "     "}[seen.training],
         Bar(total=seen.batches if known else None, completed=seen.batch, width=30),
         f"{seen.batch}/{of}",
         f"loss {seen.loss:.4f}",

@@ -44,8 +44,8 @@ class Snapshot(Protocol):
         """Seconds since the present pass began."""
 
     @property
-    def training(self) -> bool:
-        """True in a training pass, False in a validation pass."""
+    def training(self) -> bool | None:
+        """True in a training pass, False in a validation pass, None between them."""
 
 
 class History(Protocol):
