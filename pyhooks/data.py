@@ -168,9 +168,9 @@ def from_loader(
 ) -> Data:
     """Batches from a DataLoader or any iterable of batches.
 
-    A DataLoader with workers is read ahead in a thread. Without workers, batches may be drawn from the generator
-    that the step draws from too; reading ahead would change whose number is whose, so it is done only when the step
-    draws none.
+    A DataLoader with workers reads ahead by itself, and waiting for it in the loop's own thread lets Ctrl-C through.
+    Any other is read ahead in a thread, but only when the step draws no random numbers: its batches may be drawn from
+    the same generator, and reading ahead would change whose number is whose.
     """
     generator = getattr(loader, "generator", None)
     if generator is None:
@@ -179,7 +179,9 @@ def from_loader(
     if batches.batches == 0:
         raise ValueError(f"{what} is empty: it has no batch")
     workers = getattr(loader, "num_workers", 0) > 0
-    source = _C.Prefetch(_C.PythonSource(batches), lambda: workers or not draws_random())
+    source: _C.BatchSource = _C.PythonSource(batches)
+    if not workers:
+        source = _C.Prefetch(source, lambda: not draws_random())
     sampler = _Sampler(generator) if isinstance(generator, torch.Generator) else None
     return Data(source, lambda: batches.spec, sampler=sampler)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pyhooks import _C
 from pyhooks.capture import Captured, Verifier, capture
 from pyhooks.errors import CaptureError
+from pyhooks.fingerprint import Snapshot
 from pyhooks.metrics import Metric
 from pyhooks.modes import Modes
 from pyhooks.step import BatchSpec, Step
@@ -20,7 +21,6 @@ from pyhooks.tree import Tree
 from pyhooks.warn import warn_user
 
 CHOICES = ("auto", "graph", "python")
-_PLAIN = frozenset({type(None), bool, int, float, str})
 _ABOUT_DTYPES = re.compile("dtype|scalar type", re.IGNORECASE)
 
 
@@ -55,7 +55,7 @@ class StepProvider:
         self._verifiers: dict[_C.Plan, tuple[Verifier, int]] = {}
         self._steps: dict[BatchSpec, Step] = {}
         self.spec: Callable[[str], BatchSpec | None] = lambda mode: None
-        self.out_spec: Tree | None = None
+        self._out_specs: dict[tuple[Any, ...], Tree] = {}
         self.modes = Modes(self.step_modules())
         self.reason: str | None = None
 
@@ -75,6 +75,11 @@ class StepProvider:
             self._steps[spec] = Step(*self._parts, spec, self._accumulate)
         return self._steps[spec]
 
+    def snapshot(self) -> Snapshot:
+        """The Python values that the step reads, as they are now."""
+        model, loss, metrics = self._parts
+        return Snapshot([model, loss, *metrics.values()])
+
     def engine(self) -> _C.StepEngine:
         """Make the engine of the user's choice."""
         return self.python_engine() if self._choice == "python" else _C.GraphEngine(self)
@@ -82,6 +87,10 @@ class StepProvider:
     def python_engine(self) -> _C.StepEngine:
         """Forward and loss through Python."""
         return _C.PythonEngine(self._run, list(self.blank_step().parameters().values()))
+
+    def out_spec(self, tensors: Sequence[Tensor]) -> Tree:
+        """How the model's output for such a batch was built, the last time it was predicted."""
+        return self._out_specs[_signature(tensors)]
 
     # Called by the native engine (bindings/bind_engines.cpp).
 
@@ -99,7 +108,7 @@ class StepProvider:
         except CaptureError as error:
             return self._instead(error, mode)
         if mode == "predict":
-            self.out_spec = captured.out_spec
+            self._out_specs[_signature(tensors)] = captured.out_spec
         if self._verify:
             self._verifiers[plan] = (Verifier(step, captured, mode), self._verify)
         return (
@@ -173,7 +182,7 @@ class StepProvider:
         with self._explained(mode, tensors):
             out = step(tensors, mode)
         if mode == "predict":
-            self.out_spec = out.out_spec
+            self._out_specs[_signature(tensors)] = out.out_spec
         if out.loss is None:
             return None, None, [], out.outputs
         root = step.backward_loss(out.loss) if mode == "train" else None
@@ -190,29 +199,15 @@ def _dtype_names(tensors: Iterable[Tensor]) -> str:
 
 def fingerprint(provider: StepProvider, train: BatchSpec | None, val: BatchSpec | None) -> tuple[Any, ...]:
     """What a captured plan has baked in besides the tensors' values: if it changes, plans are captured anew."""
-    parts = [part for module in provider.step_modules() for part in module.modules()]
     return (
         train,
         val,
-        [(id(part), type(part), _mark(vars(part), 0)) for part in parts],
+        provider.snapshot(),
         provider.modes.signature,
         torch.is_autocast_enabled("cpu"),
         torch.get_default_dtype(),
     )
 
 
-def _mark(value: Any, depth: int) -> Any:
-    """The value itself where it is plain, else which object it is; of containers, what they hold.
-
-    Asked of everything in a model before each epoch, so what modules hold most of comes first: plain values, and dicts
-    of hooks with nothing in them.
-    """
-    if type(value) in _PLAIN:
-        return value
-    if isinstance(value, Tensor):
-        return id(value), value.requires_grad, value.dtype, value.shape
-    if depth < 3 and isinstance(value, dict):
-        return [(key, _mark(item, depth + 1)) for key, item in value.items() if key != "training"] if value else None
-    if depth < 3 and isinstance(value, tuple | list):
-        return [_mark(item, depth + 1) for item in value]
-    return id(value)
+def _signature(tensors: Sequence[Tensor]) -> tuple[Any, ...]:
+    return tuple((tuple(tensor.shape), tensor.stride(), tensor.dtype) for tensor in tensors)

@@ -8,11 +8,13 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from pyhooks import _C
 from pyhooks.data import Data, make_data
 from pyhooks.engines import fingerprint
 from pyhooks.history import History, Result, describe_votes
+from pyhooks.interrupts import interrupt_gate
 from pyhooks.modes import Modes
 from pyhooks.optim import OptimizerBridge
 from pyhooks.step import BatchSpec
@@ -67,7 +69,8 @@ class Fit:
             trainer._snapshot = None  # only now: what could not be resumed can be tried again
         modes.set("train")
         try:
-            self.loop.run(_signals())
+            with interrupt_gate():
+                self.loop.run(_signals())
         finally:
             modes.restore()
             self.synchronise()
@@ -174,7 +177,9 @@ class Fit:
         if self._bridge is not None and self._bridge.is_current(params):
             self._bridge.push()
             return
-        self._bridge = OptimizerBridge(self.trainer._optimizer, params)
+        modules = [part for module in self.trainer._provider.step_modules() for part in module.modules()]
+        sparse = any(isinstance(part, nn.Embedding | nn.EmbeddingBag) and part.sparse for part in modules)
+        self._bridge = OptimizerBridge(self.trainer._optimizer, params, sparse=sparse)
         self.loop.param_names, self.loop.params = list(params), list(params.values())
         self.loop.optimizer = self._bridge.native
 

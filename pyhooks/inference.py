@@ -13,7 +13,8 @@ from pyhooks.data import Data, from_tensors, make_data, to_tensor
 from pyhooks.engines import fingerprint
 from pyhooks.modes import Modes
 from pyhooks.step import BatchSpec
-from pyhooks.tree import unflatten
+from pyhooks.tree import Tree, unflatten
+from pyhooks.wording import kind
 
 if TYPE_CHECKING:
     from pyhooks.trainer import Trainer
@@ -37,19 +38,45 @@ def evaluate(trainer: Trainer, value: Any, batch_size: int) -> dict[str, float]:
 def predict(trainer: Trainer, x: Any, batch_size: int) -> Any:
     """The outputs for all rows; see ``Trainer.predict``."""
     leaves = [to_tensor(leaf, f"x{pytree.keystr(path)}") for path, leaf in pytree.tree_flatten_with_path(x)[0]]
-    lengths = {leaf.shape[0] if leaf.dim() else 0 for leaf in leaves}
-    if len(lengths) != 1 or 0 in lengths:
-        raise ValueError(
-            f"predict wants inputs with the same number of rows, at least one; got {sorted(lengths) or 'none'}"
-        )
+    _check_rows(x, leaves)
     spec = BatchSpec.of(x)
     data = from_tensors(leaves, spec, batch_size=batch_size, shuffle=False, drop_last=False, seed=None, quiet=True)
     parts: list[list[Tensor]] = []
-    for _, (_, _, outputs) in _steps(trainer, data, "predict"):
+    for batch, (_, _, outputs) in _steps(trainer, data, "predict"):
+        out_spec = trainer._provider.out_spec(batch)
+        _check_outputs(out_spec, outputs, batch[0].shape[0])
         parts.append([output.clone() for output in outputs])
     joined = [torch.cat(tensors) if tensors[0].dim() else torch.stack(tensors) for tensors in zip(*parts, strict=True)]
-    assert trainer._provider.out_spec is not None
-    return unflatten(joined, trainer._provider.out_spec)
+    return unflatten(joined, out_spec)
+
+
+def _check_rows(x: Any, leaves: list[Tensor]) -> None:
+    wanted = "wanted inputs with the same number of rows, at least one"
+    if not leaves:
+        raise ValueError(f"predict: x is {kind(x)} that holds no tensor; {wanted}")
+    names = [f"x{pytree.keystr(path)}" for path, _ in pytree.tree_flatten_with_path(x)[0]]
+    for name, leaf in zip(names, leaves, strict=True):
+        if leaf.dim() == 0:
+            raise ValueError(
+                f"predict: {name} is a single number (0-d), it has no rows; {wanted}: a single sample is a batch of one"
+            )
+    if len({leaf.shape[0] for leaf in leaves}) > 1:
+        lengths = ", ".join(f"{name} has {leaf.shape[0]}" for name, leaf in zip(names, leaves, strict=True))
+        raise ValueError(f"predict: {wanted}, but {lengths}")
+    if leaves[0].shape[0] == 0:
+        raise ValueError(f"predict: {names[0]} is empty: it has 0 rows; {wanted}")
+
+
+def _check_outputs(out_spec: Tree, outputs: list[Tensor], rows: int) -> None:
+    """Refuse outputs of several rows that are not the batch's: they cannot be joined to one row a sample."""
+    for i, output in enumerate(outputs):
+        if output.dim() and output.shape[0] != rows:
+            name = out_spec.names("output")[i]
+            raise ValueError(
+                f"predict: the model's {name} has shape {list(output.shape)} for a batch of {rows} rows, and outputs "
+                "of batches are joined along the first dimension: predict with a model that returns rows first (a "
+                "module around this one that returns only what is wanted, transposed if need be)"
+            )
 
 
 def _steps(trainer: Trainer, data: Data, mode: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from pyhooks import _C
 from pyhooks.warn import warn_user
@@ -30,11 +31,23 @@ def fused_kind(optimizer: Optimizer) -> str | None:
     groups = optimizer.param_groups
     if kind == "adam" and any(group.get("decoupled_weight_decay") for group in groups):
         kind = "adamw" if all(group.get("decoupled_weight_decay") for group in groups) else None
-    hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
-    if hooked or any(group.get("differentiable") for group in groups):
+    if _step_is_changed(optimizer) or any(group.get("differentiable") for group in groups):
         return None
     dense = all(p.is_floating_point() and p.layout == torch.strided for group in groups for p in group["params"])
     return kind if dense else None
+
+
+def _step_is_changed(optimizer: Optimizer) -> bool:
+    """Whether somebody has hooked or replaced ``optimizer.step``; a scheduler's own wrapper does not count."""
+    hooks = (
+        optimizer._optimizer_step_pre_hooks,
+        optimizer._optimizer_step_post_hooks,
+        _global_optimizer_pre_hooks,
+        _global_optimizer_post_hooks,
+    )
+    step: Any = vars(optimizer).get("step")
+    of_scheduler = getattr(step, "_wrapped_by_lr_sched", False) and step.__wrapped__ is type(optimizer).step
+    return any(hooks) or not (step is None or of_scheduler)
 
 
 class OptimizerBridge:
@@ -47,19 +60,20 @@ class OptimizerBridge:
     Args:
         optimizer: the user's.
         params: the trained parameters by name, in the engine's order.
+        sparse: whether some of their gradients are sparse, which the native kernels do not take.
 
     Raises:
         TypeError: an optimizer that must call the loss again (LBFGS).
         ValueError: parameters are missing from the optimizer, or it has some that are not trained here.
     """
 
-    def __init__(self, optimizer: Optimizer, params: dict[str, nn.Parameter]) -> None:
+    def __init__(self, optimizer: Optimizer, params: dict[str, nn.Parameter], *, sparse: bool = False) -> None:
         self.optimizer = optimizer
         self.params = list(params.values())
         self._index = {id(p): i for i, p in enumerate(self.params)}
         self._division = _division(optimizer, self.params)
         check_parameters(optimizer, params)
-        kind = fused_kind(optimizer)
+        kind = None if sparse else fused_kind(optimizer)
         self._held = [] if kind is None else self._states()
         self.native: _C.Optimizer
         if kind is None:
@@ -148,7 +162,8 @@ class OptimizerBridge:
     def _warn(self) -> None:
         warn_user(
             f"{type(self.optimizer).__name__} has no native kernel here: each step calls its step() in "
-            "Python, with the GIL held. torch.optim.SGD, Adam, AdamW and Adagrad (without step hooks) run natively."
+            "Python, with the GIL held. torch.optim.SGD, Adam, AdamW and Adagrad run natively, if their step is as torch "
+            "made it and no gradient is sparse."
         )
 
 

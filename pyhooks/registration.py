@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,7 @@ def _from_object(callback: Callback, trainer: Trainer) -> _C.Listener:
             continue
         if kind == "batch":
             events.check_python(name)
+        _check_plain(method, f"{type(callback).__name__}.{name}")
         _check_arity(method, f"{type(callback).__name__}.{name}")
         methods[name] = method
     return _C.python_callback(methods, trainer, callback.phase, list(callback.logs))
@@ -95,8 +97,20 @@ def _from_function(function: Callable[..., Any], event: str, trainer: Trainer) -
             f"add_callback({event!r}, ...) got {function!r}, wanted a function of one argument, the trainer"
         )
     events.check_python(event)
+    _check_plain(function, _name_of(function))
     _check_arity(function, _name_of(function))
     return _C.python_callback({event: function}, trainer, "observe", [])
+
+
+def _check_plain(function: Callable[..., Any], name: str) -> None:
+    """Refuse what a call only prepares: its body would never run."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    for called in (function, getattr(function, "__call__", None)):  # noqa: B004
+        is_async = inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called)
+        if is_async or inspect.isgeneratorfunction(called):
+            what = "async: nobody would await it" if is_async else "a generator: nobody would iterate over it"
+            raise TypeError(f"{name} is {what}; define it with a plain def that does its work when called")
 
 
 def _check_arity(function: Callable[..., Any], name: str) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pyhooks import checkpoint
 from pyhooks.optim import hyper_of, set_hyper
+from pyhooks.wording import kind
 
 if TYPE_CHECKING:
     from pyhooks.fit import Fit
@@ -25,7 +26,7 @@ class Snapshot:
 
     Args:
         tensors: "model.<name>", "loss.<name>", "optimizer.<i>.<name>", "rng.default", "rng.sampler",
-            "callback.<i>.<key>".
+            "callback.<i>.<key>", "extra.<i>.<key>" (tensors in what a module's ``get_extra_state`` returned).
         meta: numbers and words, JSON-able.
     """
 
@@ -39,8 +40,13 @@ class Snapshot:
         if fit is None:
             raise RuntimeError("a checkpoint was asked for before fit(): there is nothing to save but the model itself")
         tensors: dict[str, Tensor] = {"rng.default": torch.default_generator.get_state()}
+        extra: dict[str, Any] = {}
         for prefix, module in _modules(trainer):
-            tensors |= {f"{prefix}.{name}": value.detach().clone() for name, value in module.state_dict().items()}
+            for name, value in module.state_dict().items():
+                if isinstance(value, Tensor):
+                    tensors[f"{prefix}.{name}"] = value.detach().clone()
+                else:
+                    extra[f"{prefix}.{name}"] = _extra_state(value, f"{prefix}.{name}", len(extra), tensors)
         if fit.sampler_state is not None:
             tensors["rng.sampler"] = fit.sampler_state
         optimizer_tensors, optimizer = _optimizer_state(trainer)
@@ -58,6 +64,7 @@ class Snapshot:
             "kinds": _kinds(trainer),
             "scheduler": None if trainer.scheduler is None else _encode(trainer.scheduler.state_dict()),
             "callbacks": callbacks,
+            "extra": extra,
         }
         return cls({**tensors, **optimizer_tensors, **callback_tensors}, meta)
 
@@ -72,7 +79,7 @@ class Snapshot:
         snapshot = cls(tensors, meta)
         snapshot._check(trainer)
         for prefix, module in _modules(trainer):
-            module.load_state_dict(snapshot._under(prefix))
+            module.load_state_dict({**snapshot._under(prefix), **snapshot._extra(prefix)})
         snapshot._load_optimizer(trainer)
         if trainer.scheduler is not None:
             trainer.scheduler.load_state_dict(_decode(meta["scheduler"]))
@@ -98,8 +105,8 @@ class Snapshot:
     def _check(self, trainer: Trainer) -> None:
         """Refuse a trainer that this was not made from, before anything of it is changed."""
         for prefix, module in _modules(trainer):
-            theirs = {name: list(tensor.shape) for name, tensor in self._under(prefix).items()}
-            ours = {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
+            theirs = {name: _form(value) for name, value in {**self._under(prefix), **self._extra(prefix)}.items()}
+            ours = {name: _form(value) for name, value in module.state_dict().items()}
             for name in dict.fromkeys([*ours, *theirs]):
                 if ours.get(name) != theirs.get(name):
                     raise ValueError(
@@ -118,6 +125,14 @@ class Snapshot:
         return {
             name.removeprefix(f"{prefix}."): tensor
             for name, tensor in self.tensors.items()
+            if name.startswith(f"{prefix}.")
+        }
+
+    def _extra(self, prefix: str) -> dict[str, Any]:
+        """The entries of a module's ``state_dict`` that are no tensors."""
+        return {
+            name.removeprefix(f"{prefix}."): _with_tensors(_decode(value), self._under(f"extra.{i}"))
+            for i, (name, value) in enumerate(self.meta.get("extra", {}).items())
             if name.startswith(f"{prefix}.")
         }
 
@@ -181,6 +196,21 @@ def _callback_states(trainer: Trainer) -> tuple[dict[str, Tensor], list[dict[str
         state = _without_tensors(callback.state_dict(), f"callback.{i}", tensors)
         states.append({"kind": type(callback).__name__, "state": _encode(state)})
     return tensors, states
+
+
+def _form(value: Any) -> list[int] | str:
+    return list(value.shape) if isinstance(value, Tensor) else "extra state"
+
+
+def _extra_state(value: Any, name: str, i: int, tensors: dict[str, Tensor]) -> Any:
+    """JSON for an entry of a ``state_dict`` that is no tensor; tensors in it go to ``tensors``."""
+    try:
+        return _encode(_without_tensors(value, f"extra.{i}", tensors))
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"a checkpoint cannot keep {name} of state_dict() ({kind(value)}): {error}. pyhooks writes no pickles: let "
+            "get_extra_state return a tensor, numbers, strings, or lists of them, or dicts of these and tensors"
+        ) from error
 
 
 def _without_tensors(value: Any, name: str, found: dict[str, Tensor]) -> Any:

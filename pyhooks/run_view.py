@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from torch.optim import Optimizer
@@ -88,6 +89,7 @@ class RunView:
     @property
     def optimizer(self) -> Optimizer:
         """The optimizer, its state up to date."""
+        self._check_thread("trainer.optimizer")
         if self._fit:
             self._fit.synchronise()
         return self._optimizer
@@ -127,3 +129,9 @@ class RunView:
     def _loop(self) -> _C.Loop:
         assert self._fit is not None
         return self._fit.loop
+
+    def _check_thread(self, what: str) -> None:
+        if self._running is not None and self._running != threading.get_ident():
+            raise RuntimeError(
+                f"{what} was called from another thread while fit() runs; call it from a callback, or before fit()"
+            )

@@ -148,6 +148,7 @@ class Step:
         """
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+        torch.clear_autocast_cache()  # a caller's autocast may hold casts of weights that have been stepped since
         with torch.set_grad_enabled(mode == "train"):
             outputs = self._forward(batch[: self.spec.n_inputs])
             tensors, out_spec = flatten(outputs)

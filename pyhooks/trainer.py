@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, NoReturn, SupportsIndex, TypeVar, overload
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -92,7 +93,7 @@ class Trainer(RunView):
         checking.at_least(0, verify=verify)
         checking.positive(clip_norm=clip_norm, clip_value=clip_value)
         checking.flags(progress=progress)
-        self.model = model
+        self._model = model
         self.seed = None if seed is None else int(seed)
         self._accumulate, self._clip_norm, self._clip_value = accumulate, clip_norm, clip_value
         self._fitness_name = fitness
@@ -110,6 +111,7 @@ class Trainer(RunView):
         self._dispatcher = _C.Dispatcher()
         self._fit: Fit | None = None
         self._running: int | None = None  # the thread of a running fit
+        self._lock = threading.RLock()  # plans have one set of registers: one thread computes at a time
         self._snapshot: Snapshot | None = None
         self._python_callbacks: list[tuple[int, Callback]] = []
         self.save_dir = checking.folder(save_dir)
@@ -120,6 +122,24 @@ class Trainer(RunView):
             self.add_callback(callback)
         if progress:
             self.add_callback(ProgressBar())
+
+    @property
+    def model(self) -> nn.Module:
+        """The model; its parameters are trained in place."""
+        return self._model
+
+    @model.setter
+    def model(self, value: nn.Module) -> None:
+        raise AttributeError(
+            "trainer.model cannot be set: the optimizer and the captured steps belong to the model the trainer was "
+            "made with; make a new Trainer for another model, or load weights with trainer.model.load_state_dict"
+        )
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(
+            "a Trainer cannot be copied or pickled: it holds native state; copy the model and the optimizer "
+            "and make a new Trainer of them (a run's state is kept by pyhooks.callbacks.Checkpoint)"
+        )
 
     # --- training -----------------------------------------------------------------------------------------------
 
@@ -156,16 +176,15 @@ class Trainer(RunView):
         """
         checking.at_least(1, epochs=epochs, batch_size=batch_size)
         checking.flags(shuffle=shuffle, drop_last=drop_last)
-        if self._running is not None:
-            raise RuntimeError("this trainer is training already; make another trainer to train inside or beside it")
         options = FitOptions(epochs, batch_size, bool(shuffle), bool(drop_last))
-        self._fit = Fit(self, train, val, options)
-        self._running = threading.get_ident()
-        self.exception = None
-        try:
-            return self._fit.run()
-        finally:
-            self._running = None
+        with self._alone(self._check_idle):
+            self._fit = Fit(self, train, val, options)
+            self._running = threading.get_ident()
+            self.exception = None
+            try:
+                return self._fit.run()
+            finally:
+                self._running = None
 
     def evaluate(self, data: Any, batch_size: int = 32) -> dict[str, float]:
         """The loss and the metrics on data, the model in eval mode: ``{"loss": ..., "accuracy": ...}``.
@@ -175,8 +194,8 @@ class Trainer(RunView):
             batch_size: rows a batch. Default: 32.
         """
         checking.at_least(1, batch_size=batch_size)
-        self._check_thread("evaluate")
-        return inference.evaluate(self, data, batch_size)
+        with self._alone(lambda: self._check_thread("evaluate")):
+            return inference.evaluate(self, data, batch_size)
 
     def predict(self, x: Any, batch_size: int = 32) -> Any:
         """The model's outputs for inputs, the model in eval mode, joined along the first dimension.
@@ -187,10 +206,13 @@ class Trainer(RunView):
 
         Returns:
             What the model returns (a tensor, tuple, dict, dataclass), for all rows.
+
+        Raises:
+            ValueError: inputs without rows, or an output whose first dimension is not the batch's rows.
         """
         checking.at_least(1, batch_size=batch_size)
-        self._check_thread("predict")
-        return inference.predict(self, x, batch_size)
+        with self._alone(lambda: self._check_thread("predict")):
+            return inference.predict(self, x, batch_size)
 
     # --- callbacks ----------------------------------------------------------------------------------------------
 
@@ -262,6 +284,7 @@ class Trainer(RunView):
 
     def explain(self) -> str:
         """Print (and return) who is called when: events, phases, order, filters, and who is native."""
+        self._check_thread("explain")
         text = explain(self)
         print(text)
         return text
@@ -271,6 +294,7 @@ class Trainer(RunView):
 
         Native calls at batch events are all counted, every 64th is timed.
         """
+        self._check_thread("callback_stats")
         wanted = ("label", "native", "calls", "total_ns", "mean_ns", "max_ns", "stops")
         return [{key: info[key] for key in wanted} for info in self._dispatcher.registrations()]
 
@@ -303,7 +327,8 @@ class Trainer(RunView):
             raise RuntimeError("load_checkpoint was called while fit() runs: call it before fit()")
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"load_checkpoint got {kind(path)}; wanted the path of a file that Checkpoint wrote")
-        self._snapshot = Snapshot.load(self, path)
+        with self._alone(self._check_idle):
+            self._snapshot = Snapshot.load(self, path)
 
     def saved(self, path: Path) -> None:
         """Tell the run that a checkpoint is on disk: fires on_model_save and on_checkpoint_durable."""
@@ -314,8 +339,18 @@ class Trainer(RunView):
         self._python_callbacks = [(n, callback) for n, callback in self._python_callbacks if n != number]
         return self._dispatcher.remove(number)
 
-    def _check_thread(self, what: str) -> None:
-        if self._running is not None and self._running != threading.get_ident():
-            raise RuntimeError(
-                f"{what} was called from another thread while fit() runs; call it from a callback, or before fit()"
-            )
+    def _check_idle(self) -> None:
+        if self._running is not None:
+            raise RuntimeError("this trainer is training already; make another trainer to train inside or beside it")
+
+    @contextmanager
+    def _alone(self, check: Callable[[], None]) -> Iterator[None]:
+        """Compute in no other thread meanwhile: wait for an ``evaluate`` or ``predict``, refuse beside a ``fit``."""
+        check()
+        while not self._lock.acquire(timeout=0.05):
+            check()  # it may be a fit that has got the lock
+        try:
+            check()
+            yield
+        finally:
+            self._lock.release()

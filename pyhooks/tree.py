@@ -67,6 +67,27 @@ class Tree:
                 names.extend(name for tree in leaf.fields.values() for name in tree.opaque())
         return names
 
+    def names(self, root: str) -> list[str]:
+        """What to call each tensor in a message: ``root``, ``root[1]``, ``root['h']``, ``root.logits``.
+
+        Args:
+            root: what to call the whole value.
+        """
+        try:
+            blank = pytree.tree_unflatten([0] * len(self.leaves), self.spec)
+            paths = [pytree.keystr(path) for path, _ in pytree.tree_flatten_with_path(blank)[0]]
+        except Exception:  # a container that was registered without paths, or that checks what it holds
+            paths = [f"[{i}]" for i in range(len(self.leaves))]
+        names: list[str] = []
+        for path, leaf in zip(paths, self.leaves, strict=True):
+            if isinstance(leaf, _Slot):
+                names.append(f"{root}{path}")
+            elif isinstance(leaf, _Record):
+                names.extend(
+                    name for field, tree in leaf.fields.items() for name in tree.names(f"{root}{path}.{field}")
+                )
+        return names
+
 
 def flatten(value: Any) -> tuple[list[torch.Tensor], Tree]:
     """Take a nested value apart.

@@ -52,8 +52,8 @@ class PythonEngine final : public StepEngine {
   std::vector<at::Tensor> params_;
 };
 
-/// Asks a Python object for plans: `capture(mode, tensors)` returns (Plan, fixed tensors, n_stats, n_outputs, draws_random,
-/// verify) /// or an engine; `verify(mode, tensors, run)` returns None or an engine.
+/// Asks a Python object for plans: `capture(mode, tensors)` returns (Plan, fixed tensors, n_stats, n_outputs,
+/// draws_random, verify) or an engine; `verify(mode, tensors, run)` returns None or an engine.
 class PythonPlanProvider final : public PlanProvider {
  public:
   explicit PythonPlanProvider(py::object object) : object_(std::move(object)) {}

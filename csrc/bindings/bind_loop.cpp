@@ -3,6 +3,8 @@
 #include <pybind11/stl.h>
 #include <torch/csrc/utils/pybind.h>
 
+#include <functional>
+
 #include "bindings/bindings.h"
 #include "bindings/errors.h"
 #include "bindings/gil.h"
@@ -84,12 +86,17 @@ Metrics to_metrics(const py::dict& dict) {
   return metrics;
 }
 
-py::dict columns(const Recorder& recorder) {
+// Copies under the lock, converts after it: making Python objects may run the garbage collector, and so anything.
+py::dict columns(const Loop& loop) {
+  using Columns = std::vector<std::pair<std::string, std::vector<double>>>;
+  const Columns copied = loop.books([](const Loop& books) {
+    Columns columns;
+    for (const std::string& name : books.recorder().names()) columns.emplace_back(name, books.recorder().column(name));
+    return columns;
+  });
   py::dict result;
-  for (const std::string& name : recorder.names()) {
-    const std::vector<double> values = recorder.column(name);
+  for (const auto& [name, values] : copied)
     result[py::str(name)] = py::array_t<double>(static_cast<py::ssize_t>(values.size()), values.data());
-  }
   return result;
 }
 
@@ -191,26 +198,36 @@ void bind_loop(py::module_& module) {
              self.loop.restore(best_fitness, best_epoch, std::move(epochs));
            })
       .def("peek", [](const PythonLoop& self) { return self.loop.peek(); })
-      .def("columns", [](const PythonLoop& self) { return columns(self.loop.recorder()); })
+      .def("columns", [](const PythonLoop& self) { return columns(self.loop); })
       .def_property_readonly("epoch", [](const PythonLoop& self) { return self.loop.progress().epoch; })
       .def_property_readonly("global_step", [](const PythonLoop& self) { return self.loop.progress().global_step; })
-      .def_property_readonly("stopping", [](const PythonLoop& self) { return self.loop.stopping(); })
+      .def_property_readonly("stopping",
+                             [](const PythonLoop& self) { return self.loop.books(std::mem_fn(&Loop::stopping)); })
       .def_property_readonly("votes",
                              [](const PythonLoop& self) {
                                py::list votes;
-                               for (const StopVote& vote : self.loop.votes()) votes.append(to_dict(vote));
+                               const std::vector<StopVote> copied = self.loop.books(std::mem_fn(&Loop::votes));
+                               for (const StopVote& vote : copied) votes.append(to_dict(vote));
                                return votes;
                              })
-      .def_property_readonly("metrics", [](const PythonLoop& self) { return to_dict(self.loop.metrics()); })
+      .def_property_readonly("metrics",
+                             [](const PythonLoop& self) {
+                               const Metrics copied = self.loop.books(std::mem_fn(&Loop::metrics));
+                               return to_dict(copied);
+                             })
       .def_property_readonly("history",
                              [](const PythonLoop& self) {
                                py::list epochs;
-                               for (const Metrics& metrics : self.loop.history()) epochs.append(to_dict(metrics));
+                               const std::vector<Metrics> copied = self.loop.books(std::mem_fn(&Loop::history));
+                               for (const Metrics& metrics : copied) epochs.append(to_dict(metrics));
                                return epochs;
                              })
-      .def_property_readonly("fitness", [](const PythonLoop& self) { return self.loop.fitness(); })
-      .def_property_readonly("best_fitness", [](const PythonLoop& self) { return self.loop.best_fitness(); })
-      .def_property_readonly("best_epoch", [](const PythonLoop& self) { return self.loop.best_epoch(); })
+      .def_property_readonly("fitness",
+                             [](const PythonLoop& self) { return self.loop.books(std::mem_fn(&Loop::fitness)); })
+      .def_property_readonly("best_fitness",
+                             [](const PythonLoop& self) { return self.loop.books(std::mem_fn(&Loop::best_fitness)); })
+      .def_property_readonly("best_epoch",
+                             [](const PythonLoop& self) { return self.loop.books(std::mem_fn(&Loop::best_epoch)); })
       .def_property_readonly("epochs_run", [](const PythonLoop& self) { return self.loop.epochs_run(); });
   bind_config(loop);
 }

@@ -40,7 +40,7 @@ void accumulate(std::vector<at::Tensor>& sums, std::vector<at::Tensor>& grads) {
 void Loop::train_epoch() {
   sums_.clear();
   epoch_steps_ = 0;
-  recorder_.begin_epoch();
+  write([&] { recorder_.begin_epoch(); });
   const std::int64_t batches = config.train->batches();
   const std::int64_t steps = batches < 0 ? -1 : (batches + config.accumulate - 1) / config.accumulate;
   schedule_.clear();
@@ -119,7 +119,7 @@ void Loop::begin_batch() {
 
 void Loop::train_batch() {
   begin_batch();
-  recorder_.begin_row();
+  write([&] { recorder_.begin_row(); });
   const std::int64_t number = progress_.batch + 1;
   will_update_ = number % config.accumulate == 0 || number == progress_.batches;
   dispatcher_->fire<Event::on_train_batch_start>(batch_context_);
@@ -178,8 +178,11 @@ void Loop::apply_schedule() {
 }
 
 void Loop::record() {
-  recorder_.set("loss", loss_);
-  recorder_.set("lr", lr(0));
+  const double rate = lr(0);
+  write([&] {
+    recorder_.set("loss", loss_);
+    recorder_.set("lr", rate);
+  });
 }
 
 // What came from outside while the batch ran: other threads' votes, signals.

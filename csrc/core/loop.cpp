@@ -72,17 +72,16 @@ void Loop::run_epochs() {
 }
 
 void Loop::run_epoch() {
-  metrics_.clear();
+  write([&] { metrics_.clear(); });
   progress_.batch = 0;
   dispatcher_->fire<Event::on_train_epoch_start>(context_);
   if (stopping()) {  // voted for before the first batch: this epoch does not happen
-    if (!history_.empty()) metrics_ = history_.back();
+    if (!history_.empty()) write([&] { metrics_ = history_.back(); });
     return;
   }
   train_epoch();
   reduce("train/");
-  for (std::size_t group = 0; group < num_groups(); ++group)
-    set_metric(metrics_, "lr/pg" + std::to_string(group), lr(group));
+  for (std::size_t group = 0; group < num_groups(); ++group) note("lr/pg" + std::to_string(group), lr(group));
   reduce_logs(recorder_);
   dispatcher_->fire<Event::on_train_epoch_end>(context_);
   if (config.val) validate();
@@ -102,30 +101,36 @@ void Loop::validate() {
 
 void Loop::reduce(const std::string& prefix) {
   if (sums_.samples() > 0) {
-    set_metric(metrics_, prefix + "loss", sums_.loss());
+    note(prefix + "loss", sums_.loss());
     for (std::size_t i = 0; i < config.metrics.size() && i < sums_.stats().size(); ++i)
-      set_metric(metrics_, prefix + config.metrics[i].name, config.metrics[i].compute(sums_.stats()[i]));
+      note(prefix + config.metrics[i].name, config.metrics[i].compute(sums_.stats()[i]));
   }
+}
+
+void Loop::note(std::string_view name, double value) {
+  write([&] { set_metric(metrics_, name, value); });
 }
 
 void Loop::reduce_logs(const Recorder& recorder) {
   for (const auto& [name, mean] : recorder.means())
-    if (name != "loss" && name != "lr") set_metric(metrics_, name, mean);
+    if (name != "loss" && name != "lr") note(name, mean);
 }
 
 void Loop::end_of_epoch() {
   const bool lower_is_better = config.fitness.starts_with('-');
   const double* value = find_metric(metrics_, std::string_view(config.fitness).substr(lower_is_better ? 1 : 0));
-  fitness_.reset();
-  if (value) fitness_ = lower_is_better ? -*value : *value;
-  if (fitness_ && !std::isnan(*fitness_) && (!best_fitness_ || *fitness_ > *best_fitness_)) {
-    best_fitness_ = fitness_;
-    best_epoch_ = progress_.epoch;
-  }
+  write([&] {
+    fitness_.reset();
+    if (value) fitness_ = lower_is_better ? -*value : *value;
+    if (fitness_ && !std::isnan(*fitness_) && (!best_fitness_ || *fitness_ > *best_fitness_)) {
+      best_fitness_ = fitness_;
+      best_epoch_ = progress_.epoch;
+    }
+    history_.push_back(metrics_);
+  });
   ++epochs_run_;
-  history_.push_back(metrics_);
   dispatcher_->fire<Event::on_fit_epoch_end>(context_);  // vote, mutate, save, observe
-  history_.back() = metrics_;                            // with what was logged meanwhile
+  write([&] { history_.back() = metrics_; });            // with what was logged meanwhile
 }
 
 void Loop::saved() {
@@ -134,8 +139,8 @@ void Loop::saved() {
 }
 
 void Loop::vote(std::string who, std::string_view reason) {
-  votes_.push_back(
-      {std::move(who), std::string(reason), progress_.epoch, part_ == Part::between ? -1 : progress_.batch});
+  const std::int64_t batch = part_ == Part::between ? -1 : progress_.batch;
+  write([&] { votes_.push_back({std::move(who), std::string(reason), progress_.epoch, batch}); });
 }
 
 void Loop::check_outside_votes() {
@@ -153,9 +158,11 @@ void Loop::vote_from_outside(std::string reason) {
 }
 
 void Loop::restore(std::optional<double> best_fitness, std::int64_t best_epoch, std::vector<Metrics> history) {
-  best_fitness_ = best_fitness;
-  best_epoch_ = best_epoch;
-  history_ = std::move(history);
+  write([&] {
+    best_fitness_ = best_fitness;
+    best_epoch_ = best_epoch;
+    history_ = std::move(history);
+  });
 }
 
 }  // namespace pyhooks

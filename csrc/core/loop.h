@@ -90,6 +90,13 @@ class Loop final : public Host {
   void restore(std::optional<double> best_fitness, std::int64_t best_epoch, std::vector<Metrics> history);
 
   bool stopping() const { return !votes_.empty(); }
+  /// Calls `read` while nothing writes to the books below: what threads other than the loop's use to copy them. `read`
+  /// must not call Python.
+  template <class Read>
+  auto books(Read&& read) const {
+    std::lock_guard lock(books_mutex_);
+    return read(*this);
+  }
   const std::vector<StopVote>& votes() const { return votes_; }
   const Metrics& metrics() const { return metrics_; }
   const std::vector<Metrics>& history() const { return history_; }
@@ -99,7 +106,6 @@ class Loop final : public Host {
   std::int64_t best_epoch() const { return best_epoch_; }
   std::int64_t epochs_run() const { return epochs_run_; }
   Peek peek() const { return peek_.load(); }
-  const Batch& batch() const { return batch_; }
 
   // Host: what contexts ask for (loop_host.cpp).
   const Progress& progress() const override { return progress_; }
@@ -130,6 +136,7 @@ class Loop final : public Host {
   void end_of_epoch();
   void reduce(const std::string& prefix);
   void reduce_logs(const Recorder& recorder);
+  void note(std::string_view name, double value);
   void fail(std::exception_ptr error);
   void report_secondary(std::exception_ptr error) noexcept;
 
@@ -169,7 +176,15 @@ class Loop final : public Host {
   std::int64_t epoch_steps_ = 0;  // optimizer steps made in this epoch
   double part_start_ = 0;
 
+  /// Changes the books; `change` must not call Python.
+  template <class Change>
+  void write(Change&& change) {
+    std::lock_guard lock(books_mutex_);
+    change();
+  }
+
   EpochSums sums_;
+  mutable std::mutex books_mutex_;  // of what follows, down to best_epoch_
   Recorder recorder_;
   Recorder val_recorder_;  // what is logged at validation batches; only its means are kept
   Metrics metrics_;

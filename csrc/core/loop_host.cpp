@@ -43,11 +43,11 @@ void Loop::request_stop(std::string_view reason) {
 
 void Loop::log(std::string_view name, double value) {
   if (part_ == Part::train)
-    recorder_.set(name, value);
+    write([&] { recorder_.set(name, value); });
   else if (part_ == Part::validate)
     val_recorder_.set(name, value);
   else
-    set_metric(metrics_, name, value);
+    note(name, value);
 }
 
 bool Loop::metric(std::string_view name, double& value) const {

@@ -10,6 +10,7 @@ namespace {
 constexpr int kSignals = NSIG;
 std::atomic<bool> arrived{false};
 std::atomic<bool> watching{false};
+thread_local int watches_here = 0;  // signals are the business of the thread that watches them
 std::array<struct sigaction, kSignals> previous;
 
 void notice(int signal, siginfo_t* details, void* context) {
@@ -38,6 +39,9 @@ bool watch(int signal) {
 }  // namespace
 
 SignalWatch::SignalWatch(const std::vector<int>& signals) {
+  if (signals.empty()) return;
+  watches_ = true;
+  ++watches_here;
   if (watching.exchange(true)) return;  // a training inside a training: the outer one's watch serves both
   clear();
   owner_ = true;
@@ -52,10 +56,11 @@ SignalWatch::~SignalWatch() {
     if (sigaction(signal, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) && now.sa_sigaction == notice)
       sigaction(signal, &previous[static_cast<std::size_t>(signal)], nullptr);
   }
+  if (watches_) --watches_here;
   if (owner_) watching.store(false);
 }
 
-bool SignalWatch::pending() { return arrived.load(std::memory_order_relaxed); }
+bool SignalWatch::pending() { return arrived.load(std::memory_order_relaxed) && watches_here > 0; }
 
 void SignalWatch::clear() { arrived.store(false, std::memory_order_relaxed); }
 

@@ -15,12 +15,13 @@ class SignalWatch {
   SignalWatch(const SignalWatch&) = delete;
   SignalWatch& operator=(const SignalWatch&) = delete;
 
-  /// Whether a signal came since `clear()`.
+  /// Whether a signal came since `clear()` that this thread watches for.
   static bool pending();
   static void clear();
 
  private:
   std::vector<int> signals_;
+  bool watches_ = false;
   bool owner_ = false;
 };
 

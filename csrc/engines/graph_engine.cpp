@@ -1,5 +1,6 @@
 #include "engines/graph_engine.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -32,9 +33,16 @@ CapturedStep* GraphEngine::find(Mode mode, const Batch& batch) {
   if (instead_[m]) return nullptr;
   signature_.clear();
   for (const at::Tensor& tensor : batch.tensors) append_signature(tensor, signature_);
-  if (last_[m] && last_[m]->signature == signature_) return last_[m]->step.get();
+  ++steps_;
+  if (last_[m] && last_[m]->signature == signature_) {
+    last_[m]->used = steps_;
+    return last_[m]->step.get();
+  }
   for (auto& entry : plans_)
-    if (entry->mode == mode && entry->signature == signature_) return (last_[m] = entry.get())->step.get();
+    if (entry->mode == mode && entry->signature == signature_) {
+      entry->used = steps_;
+      return (last_[m] = entry.get())->step.get();
+    }
   auto captured = provider_->capture(mode, batch);
   if (auto* engine = std::get_if<1>(&captured)) {
     instead_[m] = std::move(*engine);
@@ -42,9 +50,19 @@ CapturedStep* GraphEngine::find(Mode mode, const Batch& batch) {
   }
   auto step = std::get<0>(captured);
   step->plan->bind(step->fixed);
-  plans_.push_back(std::make_unique<Entry>(Entry{mode, signature_, std::move(step)}));
+  make_room();
+  plans_.push_back(std::make_unique<Entry>(Entry{mode, signature_, std::move(step), steps_}));
   last_[m] = plans_.back().get();
   return last_[m]->step.get();
+}
+
+void GraphEngine::make_room() {
+  if (plans_.size() < kMostPlans) return;
+  const auto oldest =
+      std::min_element(plans_.begin(), plans_.end(), [](const auto& a, const auto& b) { return a->used < b->used; });
+  for (Entry*& last : last_)
+    if (last == oldest->get()) last = nullptr;
+  plans_.erase(oldest);
 }
 
 void GraphEngine::run(CapturedStep& step, Mode mode, const Batch& batch, StepResult& result) {

@@ -52,15 +52,20 @@ class GraphEngine final : public StepEngine {
     Mode mode;
     std::vector<std::int64_t> signature;
     std::shared_ptr<CapturedStep> step;
+    std::uint64_t used = 0;  ///< when last, in steps of this engine
   };
+  /// More kinds of batch than this, and the plan unused for longest makes room.
+  static constexpr std::size_t kMostPlans = 256;
 
   /// The plan, or null where `instead_[mode]` is to be used.
   CapturedStep* find(Mode mode, const Batch& batch);
+  void make_room();
   void run(CapturedStep& step, Mode mode, const Batch& batch, StepResult& result);
 
   std::shared_ptr<PlanProvider> provider_;
   std::vector<std::unique_ptr<Entry>> plans_;
   std::array<Entry*, 3> last_{};
+  std::uint64_t steps_ = 0;
   std::array<std::shared_ptr<StepEngine>, 3> instead_;
   std::vector<std::int64_t> signature_;  // of the batch in hand
   std::vector<at::Tensor> raw_;

@@ -17,6 +17,7 @@ from pyhooks.capture.source import SOURCE
 from pyhooks.capture.state import PythonState, watched_generators
 from pyhooks.capture.trace import Inputs, Trace, trace
 from pyhooks.errors import CaptureError, PyhooksError
+from pyhooks.interrupts import deferred_interrupt
 from pyhooks.step import MODES, Step
 
 _ONE_AT_A_TIME = threading.RLock()
@@ -59,7 +60,7 @@ def capture(step: Step, batch: Sequence[Tensor], mode: str) -> Captured:
     state = PythonState([step.model, step.loss, *step.metrics.values()])
     failure: Exception | None = None
     try:
-        with _ONE_AT_A_TIME, watched_generators(state.private_rngs) as moved:
+        with deferred_interrupt(), _ONE_AT_A_TIME, watched_generators(state.private_rngs) as moved:
             traced, program = _trace_and_lower(step, batch, state, mode)
     except PyhooksError:
         raise

@@ -30,6 +30,7 @@ enum class Phase : std::uint8_t {
 /// | Ctrl-C                     | all                 | no                          | no                                               | on_interrupt, on_exception, teardown             | raises KeyboardInterrupt
 /// | an exception               | no                  | no                          | no                                               | on_exception, teardown                           | raises the original exception
 ///
+/// Ctrl-C that reaches Python code inside a batch (the python engine, a loader) is raised there, as an exception is.
 /// A vote never silences anybody. An exception thrown in on_interrupt, on_exception or teardown does not keep the
 /// others from being called, and never replaces the original one.
 ///
