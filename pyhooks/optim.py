@@ -162,8 +162,8 @@ class OptimizerBridge:
     def _warn(self) -> None:
         warn_user(
             f"{type(self.optimizer).__name__} has no native kernel here: each step calls its step() in "
-            "Python, with the GIL held. torch.optim.SGD, Adam, AdamW and Adagrad run natively, if their step is as torch "
-            "made it and no gradient is sparse."
+            "Python, with the GIL held. torch.optim.SGD, Adam, AdamW and Adagrad run natively if their step is as "
+            "torch made it and no gradient is sparse."
         )
 
 
