@@ -10,6 +10,7 @@ set(PYHOOKS_CORE_SOURCES
   csrc/core/recorder.cpp
   csrc/core/registry.cpp
   csrc/core/signals.cpp
+  csrc/core/state_map.cpp
 )
 
 set(PYHOOKS_ENGINES_SOURCES

@@ -36,12 +36,12 @@ class Dispatcher:
         self,
         listener: Listener,
         only: int | None = None,
-        every: int = 1,
-        once: bool = False,
-        after: int = 0,
-        before: int | None = None,
+        filter: dict[str, Any] | None = None,
+        manner: dict[str, Any] | None = None,
         label: str = "",
     ) -> int: ...
+    def states(self) -> dict[str, dict[str, Any]]: ...
+    def load_states(self, states: dict[str, dict[str, Any]]) -> None: ...
     def remove(self, id: int) -> bool: ...
     def registrations(self) -> list[dict[str, Any]]: ...
     def listeners(self, name: str) -> list[dict[str, Any]]: ...
@@ -80,7 +80,7 @@ class FusedOptimizer(Optimizer):
     def step(self, grads: Sequence[Tensor | None]) -> None: ...
 
 class PythonOptimizer(Optimizer):
-    def __init__(self, function: Callable[..., Any], groups: int) -> None: ...
+    def __init__(self, function: Callable[..., Any], states: Callable[[], list[Tensor]], groups: int) -> None: ...
 
 class BatchSource:
     @property
@@ -137,6 +137,8 @@ class Loop:
     fitness_name: str
     param_names: list[str]
     params: list[Tensor]
+    buffer_names: list[str]
+    buffers: list[Tensor]
     engine: StepEngine | None
     optimizer: Optimizer | None
     train: BatchSource | None
@@ -144,6 +146,9 @@ class Loop:
     setup: Callable[[], None]
     begin_epoch: Callable[[int], list[float]]
     end_batches: Callable[[int], None]
+    started: Callable[[], None]
+    save: Callable[[list[str]], None]
+    on_notice: Callable[[dict[str, Any]], None]
     on_error: Callable[[BaseException], None]
     on_secondary_error: Callable[[BaseException], None]
     def __init__(self, dispatcher: Dispatcher) -> None: ...
@@ -176,3 +181,7 @@ class Loop:
     def best_epoch(self) -> int: ...
     @property
     def epochs_run(self) -> int: ...
+    @property
+    def epoch_seconds(self) -> float: ...
+    @property
+    def snapshots(self) -> list[dict[str, Any]]: ...

@@ -61,6 +61,13 @@ def at_least(least: int, **values: object) -> None:
             raise ValueError(f"{name} is {value}; it must be at least {least}")
 
 
+def integers(**values: object) -> None:
+    """Check named integers of any size."""
+    for name, value in values.items():
+        if not _is_integer(value):
+            raise TypeError(f"{name} is {value!r}, {kind(value)}; wanted an integer")
+
+
 def positive(**values: object) -> None:
     """Check named numbers that may be None."""
     for name, value in values.items():

@@ -42,5 +42,10 @@ def _line(info: dict[str, Any]) -> str:
         filters.append(f"before={info['before']}")
     if info["once"]:
         filters.append("once")
+    filters += [f"{name}={info[name]:g}" for name in ("seconds", "samples", "priority") if info[name]]
+    if info["on_error"] != "raise":
+        filters.append(f"on_error={info['on_error']}")
+    if info["budget"]:
+        filters.append(f"budget={info['budget']:.3g}")
     who = "native" if info["native"] else "Python"
     return f"{info['phase']:<8} {info['label']} ({who}{', ' if filters else ''}{', '.join(filters)})"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from pyhooks import _C
+from pyhooks import _C, checkpoint
 from pyhooks.data import Data, make_data
 from pyhooks.engines import fingerprint
 from pyhooks.history import History, Result, describe_votes
@@ -46,6 +46,7 @@ class Fit:
 
     Attributes:
         loop: the native loop.
+        callback_states: what native callbacks get back from a checkpoint, by key, when the run has started.
     """
 
     def __init__(self, trainer: Trainer, train: Any, val: Any, options: FitOptions) -> None:
@@ -56,6 +57,7 @@ class Fit:
         self._val = None if val is None else self._data(val, "val", training=False)
         self._table = False
         self._owner = threading.get_ident()
+        self.callback_states: dict[str, dict[str, Any]] = {}
 
     def run(self) -> Result:
         """Train; returns the result or raises what ended training."""
@@ -143,7 +145,9 @@ class Fit:
         self._use_parameters()
         loop.setup = weakly(self._setup)
         loop.begin_epoch, loop.end_batches = weakly(self._begin_epoch), weakly(self._end_batches)
+        loop.started, loop.save = weakly(self._started), weakly(self._save)
         loop.on_error, loop.on_secondary_error = weakly(self._on_error), _on_secondary_error
+        loop.on_notice = _on_notice
 
     def _fitness(self) -> str:
         name = self.trainer._fitness_name
@@ -181,6 +185,8 @@ class Fit:
         sparse = any(isinstance(part, nn.Embedding | nn.EmbeddingBag) and part.sparse for part in modules)
         self._bridge = OptimizerBridge(self.trainer._optimizer, params, sparse=sparse)
         self.loop.param_names, self.loop.params = list(params), list(params.values())
+        buffers = self.trainer._provider.blank_step().buffers()
+        self.loop.buffer_names, self.loop.buffers = list(buffers), list(buffers.values())
         self.loop.optimizer = self._bridge.native
 
     def _use_engine(self) -> None:
@@ -223,12 +229,38 @@ class Fit:
             self._table = False
         self._bridge.pull()
 
+    def _started(self) -> None:
+        self.trainer._dispatcher.load_states(self.callback_states)
+
+    def _save(self, reasons: list[str]) -> None:
+        """Write the checkpoint that native callbacks have asked for."""
+        trainer = self.trainer
+        path = trainer.run_dir() / "weights" / f"epoch{trainer.epoch}_step{trainer.global_step}.safetensors"
+        tensors, meta = trainer.checkpoint()
+        checkpoint.save(path, tensors, {**meta, "asked_for": reasons})
+        trainer.saved(path)
+
     def _on_error(self, error: BaseException) -> None:
         self.trainer.exception = error
 
 
 def _on_secondary_error(error: BaseException) -> None:
     warn_user(f"while training was ending with an exception, another was raised: {error!r}")
+
+
+def _on_notice(notice: dict[str, Any]) -> None:
+    who, error = notice["label"], notice["error"]
+    if error is None:
+        warn_user(
+            f"{who} takes {notice['mean_ns'] / 1000:.3g} us a call, more than its budget of {notice['budget']:.3g} of "
+            f"the training time allows for every batch ({notice['where']}): it is called less often from now on; "
+            "trainer.callback_stats() counts the calls left out"
+        )
+        return
+    count = notice["failures"]
+    often = "" if count == 1 else f" for the {count}th time"
+    then = "it is not called any more" if notice["disabled"] else "training goes on"
+    warn_user(f"{who} raised {type(error).__name__}: {error}{often} ({notice['where']}); {then}")
 
 
 def _signals() -> list[int]:

@@ -78,7 +78,7 @@ class OptimizerBridge:
         self.native: _C.Optimizer
         if kind is None:
             self._warn()
-            self.native = _C.PythonOptimizer(weakly(self._step), len(optimizer.param_groups))
+            self.native = _C.PythonOptimizer(weakly(self._step), weakly(self._tensors), len(optimizer.param_groups))
         else:
             self.native = _C.make_optimizer(
                 kind, self.params, [self._group(g) for g in optimizer.param_groups], self._held
@@ -147,6 +147,10 @@ class OptimizerBridge:
                 state["step"] = torch.as_tensor(state["step"], dtype=torch.float32, device=param.device)
             states.append({key: value for key, value in state.items() if isinstance(value, Tensor)})
         return states
+
+    def _tensors(self) -> list[Tensor]:
+        states = [self.optimizer.state.get(param, {}) for param in self.params]
+        return [value for state in states for _, value in sorted(state.items()) if isinstance(value, Tensor)]
 
     def _step(self, grads: Sequence[Tensor | None], hypers: list[Hyper]) -> None:
         for group, old, new in zip(self.optimizer.param_groups, self._pushed, hypers, strict=True):

@@ -26,7 +26,8 @@ class Snapshot:
 
     Args:
         tensors: "model.<name>", "loss.<name>", "optimizer.<i>.<name>", "rng.default", "rng.sampler",
-            "callback.<i>.<key>", "extra.<i>.<key>" (tensors in what a module's ``get_extra_state`` returned).
+            "callback.<i>.<key>", "native.<i>.<field>", "extra.<i>.<key>" (tensors in what a module's
+            ``get_extra_state`` returned).
         meta: numbers and words, JSON-able.
     """
 
@@ -51,6 +52,7 @@ class Snapshot:
             tensors["rng.sampler"] = fit.sampler_state
         optimizer_tensors, optimizer = _optimizer_state(trainer)
         callback_tensors, callbacks = _callback_states(trainer)
+        native_tensors, native = _native_states(trainer)
         history = trainer.history.epochs
         if trainer.epoch == len(history) - 1:
             history[-1] = trainer.metrics  # with what callbacks have logged at this event
@@ -64,9 +66,10 @@ class Snapshot:
             "kinds": _kinds(trainer),
             "scheduler": None if trainer.scheduler is None else _encode(trainer.scheduler.state_dict()),
             "callbacks": callbacks,
+            "native": native,
             "extra": extra,
         }
-        return cls({**tensors, **optimizer_tensors, **callback_tensors}, meta)
+        return cls({**tensors, **optimizer_tensors, **callback_tensors, **native_tensors}, meta)
 
     def parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and meta, as ``pyhooks.checkpoint.save`` takes them."""
@@ -98,6 +101,7 @@ class Snapshot:
         loop.start_epoch, loop.start_step = meta["epochs_done"], meta["global_step"]
         best_epoch = -1 if meta["best_epoch"] is None else meta["best_epoch"]
         loop.restore(meta["best_fitness"], best_epoch, meta["history"])
+        fit.callback_states = self._native()
         torch.default_generator.set_state(self.tensors["rng.default"])
         if "rng.sampler" in self.tensors:
             fit.sampler_state = self.tensors["rng.sampler"]
@@ -119,6 +123,15 @@ class Snapshot:
                 raise ValueError(
                     f"the checkpoint was made with the {word} {_listed(theirs)}, this trainer has {_listed(ours)}: "
                     "make the trainer as it was, callbacks in the same order, before load_checkpoint"
+                )
+
+        ours_native = [info["key"] for info in trainer._dispatcher.registrations() if info["native"]]
+        for entry in self.meta.get("native", []):
+            if entry["key"] not in ours_native:
+                raise ValueError(
+                    f"the checkpoint keeps the state of the native callback {entry['key']!r}, this trainer has "
+                    f"{_listed(', '.join(ours_native) or None)}: add it before load_checkpoint "
+                    f"(with id={entry['key']!r} if it is called otherwise here)"
                 )
 
     def _under(self, prefix: str) -> dict[str, Tensor]:
@@ -144,6 +157,12 @@ class Snapshot:
             state = self._under(f"optimizer.{i}")
             if state:
                 trainer._optimizer.state[param].update(state)
+
+    def _native(self) -> dict[str, dict[str, Any]]:
+        return {
+            entry["key"]: _with_tensors(entry["state"], self._under(f"native.{i}"))
+            for i, entry in enumerate(self.meta.get("native", []))
+        }
 
     def _load_callbacks(self, trainer: Trainer) -> None:
         ours = [callback for _, callback in trainer._python_callbacks]
@@ -195,6 +214,14 @@ def _callback_states(trainer: Trainer) -> tuple[dict[str, Tensor], list[dict[str
     for i, (_, callback) in enumerate(trainer._python_callbacks):
         state = _without_tensors(callback.state_dict(), f"callback.{i}", tensors)
         states.append({"kind": type(callback).__name__, "state": _encode(state)})
+    return tensors, states
+
+
+def _native_states(trainer: Trainer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    tensors: dict[str, Tensor] = {}
+    states = []
+    for i, (key, state) in enumerate(trainer._dispatcher.states().items()):
+        states.append({"key": key, "state": _without_tensors(state, f"native.{i}", tensors)})
     return tensors, states
 
 

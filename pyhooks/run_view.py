@@ -109,6 +109,14 @@ class RunView:
         """The current or last ``fit``'s history."""
         return History(self._loop if self._fit else None)
 
+    @property
+    def snapshots(self) -> list[dict[str, Any]]:
+        """The last four copies that native callbacks have made of what is trained, oldest first.
+
+        A dict each: who, reason, epoch, batch, global_step, and lists of tensors: params, buffers, optimizer.
+        """
+        return self._loop.snapshots if self._fit else []
+
     def peek(self) -> _C.Peek:
         """Where training stands, from any thread, without disturbing it."""
         return self._loop.peek() if self._fit else _C.Peek()

@@ -122,8 +122,11 @@ class Step:
     def constants(self) -> dict[str, Tensor]:
         """Frozen parameters and buffers of the model and a loss module, each once."""
         frozen = _unique(self._named(lambda module: module.named_parameters()))
-        buffers = _unique(self._named(lambda module: module.named_buffers()))
-        return {**{name: p for name, p in frozen.items() if not p.requires_grad}, **buffers}
+        return {**{name: p for name, p in frozen.items() if not p.requires_grad}, **self.buffers()}
+
+    def buffers(self) -> dict[str, Tensor]:
+        """The buffers of the model and a loss module, each once."""
+        return _unique(self._named(lambda module: module.named_buffers()))
 
     def backward_loss(self, loss: Tensor) -> Tensor:
         """Return what the backward pass starts from: ``loss / accumulate``."""

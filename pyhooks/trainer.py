@@ -23,6 +23,7 @@ from pyhooks.native import NativeCallback
 from pyhooks.optim import check_parameters
 from pyhooks.registration import Handle, epoch_schedule, listener
 from pyhooks.resume import Snapshot
+from pyhooks.rules import Rules
 from pyhooks.run_view import RunView
 from pyhooks.warn import warn_user
 from pyhooks.wording import kind
@@ -225,6 +226,13 @@ class Trainer(RunView):
         once: bool = False,
         after: int = 0,
         before: int | None = None,
+        between: tuple[int, int] | None = None,
+        seconds: float | None = None,
+        samples: int | None = None,
+        priority: int = 0,
+        on_error: str = "raise",
+        budget: str | float | None = None,
+        id: str | None = None,
     ) -> Handle:
         """Register a function for an event, or a callback object for all events it overrides.
 
@@ -238,6 +246,15 @@ class Trainer(RunView):
             once: remove it after its first call. Default: False.
             after: skip that many occurrences. Default: 0.
             before: stop before this occurrence. Default: None, never.
+            between: the first and the last occurrence to be called at, instead of ``after`` and ``before``.
+            seconds: of these occurrences, only the first and then those so many seconds after the last call.
+            samples: of these occurrences, only those at which so many training rows have come since the last call.
+            priority: within a phase, higher ones are called first. Default: 0.
+            on_error: what an exception does: "raise" (default) ends training, "warn" reports it and goes on, "disable"
+                reports it and removes the callback.
+            budget: the most a native callback may cost at batch events, as a share of the time: "1%" or 0.01. One that
+                costs more is called less often, and a warning says so. Default: None, no limit.
+            id: names the callback's state in checkpoints. Default: None, its class, numbered where there are several.
 
         Returns:
             A handle with ``remove()``.
@@ -249,7 +266,7 @@ class Trainer(RunView):
         Example:
             >>> trainer.add_callback("on_train_epoch_end", lambda trainer: print(trainer.metrics))     # doctest: +SKIP
         """
-        checking.filters(every, once, after, before)
+        rules = Rules(every, once, after, before, between, seconds, samples, priority, on_error, budget, id)
         name, target = (events.check(event), callback) if isinstance(event, str) else (None, event)
         if name is None and callback is not None:
             raise TypeError(
@@ -260,7 +277,9 @@ class Trainer(RunView):
         made, label, only = listener(target, name, self)
         if self._running is None and self._fit is not None:
             warn_user(f"training has ended; {label} will be called from the next fit() on")
-        number = self._dispatcher.add(made, only, every, bool(once), after, before, label)
+        if budget is not None and not made.native:
+            raise ValueError(f"{label} is Python, which no batch waits for: budget is for native callbacks")
+        number = self._dispatcher.add(made, only, rules.filter, rules.manner, label)
         if isinstance(target, Callback):
             self._python_callbacks.append((number, target))
         return Handle(self, number, label)
@@ -290,13 +309,21 @@ class Trainer(RunView):
         return text
 
     def callback_stats(self) -> list[dict[str, Any]]:
-        """What each callback cost in the last ``fit``: label, native, calls, total_ns, mean_ns, max_ns, stops.
+        """What each callback cost in the last ``fit``.
 
-        Native calls at batch events are all counted, every 64th is timed.
+        Returns:
+            A dict each: label, native, calls, total_ns, mean_ns, max_ns, share (of the epochs' time), stops (votes),
+            failures (exceptions that did not end training), thinned (calls left out for its budget). Native calls at
+            batch events are all counted, every 64th is timed.
         """
         self._check_thread("callback_stats")
-        wanted = ("label", "native", "calls", "total_ns", "mean_ns", "max_ns", "stops")
-        return [{key: info[key] for key in wanted} for info in self._dispatcher.registrations()]
+        elapsed = self._loop.epoch_seconds * 1e9 if self._fit else 0.0
+        wanted = ("label", "native", "calls", "total_ns", "mean_ns", "max_ns", "share", "stops", "failures", "thinned")
+        stats = []
+        for info in self._dispatcher.registrations():
+            info["share"] = info["total_ns"] / elapsed if elapsed else 0.0
+            stats.append({key: info[key] for key in wanted})
+        return stats
 
     # --- saving -------------------------------------------------------------------------------------------------
 

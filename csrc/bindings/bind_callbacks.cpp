@@ -1,10 +1,12 @@
 #include <pybind11/stl.h>
+#include <torch/csrc/utils/pybind.h>
 
 #include "bindings/bindings.h"
 #include "bindings/errors.h"
 #include "bindings/python_callback.h"
 #include "core/dispatcher.h"
 #include "core/registry.h"
+#include "core/state_map.h"
 
 namespace py = pybind11;
 using namespace pyhooks;
@@ -21,6 +23,14 @@ Phase phase_from(const std::string& name) {
   for (std::size_t i = 0; i < std::size(phase_names); ++i)
     if (name == phase_names[i]) return static_cast<Phase>(i);
   throw py::value_error("phase is '" + name + "'; it must be one of vote, mutate, save, observe");
+}
+
+constexpr const char* policy_names[] = {"raise", "warn", "disable"};
+
+ErrorPolicy policy_from(const std::string& name) {
+  for (std::size_t i = 0; i < std::size(policy_names); ++i)
+    if (name == policy_names[i]) return static_cast<ErrorPolicy>(i);
+  throw py::value_error("on_error is '" + name + "'; it must be one of raise, warn, disable");
 }
 
 py::list events() {
@@ -58,6 +68,12 @@ py::dict registration_info(const Registration& registration) {
   info["after"] = registration.filter.after;
   const bool bounded = registration.filter.before != Filter{}.before;
   info["before"] = bounded ? py::object(py::int_(registration.filter.before)) : py::object(py::none());
+  info["seconds"] = registration.filter.seconds;
+  info["samples"] = registration.filter.samples;
+  info["priority"] = registration.manner.priority;
+  info["on_error"] = policy_names[static_cast<std::size_t>(registration.manner.on_error)];
+  info["budget"] = registration.manner.budget;
+  info["key"] = registration.manner.key;
   info["logs"] = registration.callback->logs();
   const CallbackStats& stats = registration.stats;
   info["calls"] = stats.calls();
@@ -65,6 +81,8 @@ py::dict registration_info(const Registration& registration) {
   info["mean_ns"] = stats.mean_ns();
   info["max_ns"] = stats.max_ns;
   info["stops"] = stats.stops;
+  info["failures"] = stats.failures;
+  info["thinned"] = stats.thinned;
   return info;
 }
 
@@ -74,11 +92,59 @@ py::list infos(const std::vector<std::shared_ptr<Registration>>& registrations) 
   return result;
 }
 
-std::uint64_t add(Dispatcher& dispatcher, const Listener& listener, std::optional<EventMask> only, std::int64_t every,
-                  bool once, std::int64_t after, std::optional<std::int64_t> before, std::string label) {
-  Filter filter{.every = every, .once = once, .after = after, .before = before.value_or(Filter{}.before)};
-  return dispatcher.add(listener.callback, listener.events & only.value_or(~EventMask{0}), filter, std::move(label),
-                        listener.native);
+Filter to_filter(const py::dict& options) {
+  Filter filter;
+  filter.every = options["every"].cast<std::int64_t>();
+  filter.once = options["once"].cast<bool>();
+  filter.after = options["after"].cast<std::int64_t>();
+  if (!options["before"].is_none()) filter.before = options["before"].cast<std::int64_t>();
+  filter.seconds = options["seconds"].cast<double>();
+  filter.samples = options["samples"].cast<std::int64_t>();
+  return filter;
+}
+
+Manner to_manner(const py::dict& options) {
+  return {.priority = options["priority"].cast<std::int64_t>(),
+          .on_error = policy_from(options["on_error"].cast<std::string>()),
+          .budget = options["budget"].cast<double>(),
+          .key = options["key"].cast<std::string>()};
+}
+
+std::uint64_t add(Dispatcher& dispatcher, const Listener& listener, std::optional<EventMask> only,
+                  const std::optional<py::dict>& filter, const std::optional<py::dict>& manner, std::string label) {
+  return dispatcher.add(listener.callback, listener.events & only.value_or(~EventMask{0}),
+                        filter ? to_filter(*filter) : Filter{}, std::move(label), listener.native,
+                        manner ? to_manner(*manner) : Manner{});
+}
+
+// The states of native callbacks by their keys, those left out that keep nothing.
+std::map<std::string, py::dict> states(const Dispatcher& dispatcher) {
+  std::map<std::string, py::dict> result;
+  for (const auto& registration : dispatcher.registrations()) {
+    py::dict fields;
+    for (const auto& [name, value] : save_state(*registration->callback)) fields[py::str(name)] = py::cast(value);
+    if (!fields.empty()) result[registration->manner.key] = fields;
+  }
+  return result;
+}
+
+StateValue to_state_value(py::handle value) {  // a bool is an int in Python, and an int converts to a float
+  if (py::isinstance<py::bool_>(value)) return value.cast<bool>();
+  if (py::isinstance<py::int_>(value)) return value.cast<std::int64_t>();
+  if (py::isinstance<py::float_>(value)) return value.cast<double>();
+  if (py::isinstance<py::str>(value)) return value.cast<std::string>();
+  if (py::isinstance<py::list>(value)) return value.cast<std::vector<double>>();
+  return value.cast<at::Tensor>();
+}
+
+void load_states(const Dispatcher& dispatcher, const std::map<std::string, py::dict>& saved) {
+  for (const auto& registration : dispatcher.registrations()) {
+    const auto found = saved.find(registration->manner.key);
+    if (found == saved.end()) continue;
+    StateMap map;
+    for (const auto& [name, value] : found->second) map.emplace_back(name.cast<std::string>(), to_state_value(value));
+    translated([&] { load_state(*registration->callback, map); });
+  }
 }
 
 std::vector<PythonCallback*> python_callbacks(PyObject* dispatcher) {
@@ -148,9 +214,11 @@ void bind_callbacks(py::module_& module) {
   py::class_<Dispatcher, std::shared_ptr<Dispatcher>>(module, "Dispatcher", py::custom_type_setup(collectable),
                                                       "Calls callbacks at events.")
       .def(py::init<>())
-      .def("add", add, py::arg("listener"), py::arg("only") = py::none(), py::arg("every") = 1, py::arg("once") = false,
-           py::arg("after") = 0, py::arg("before") = py::none(), py::arg("label") = "",
+      .def("add", add, py::arg("listener"), py::arg("only") = py::none(), py::arg("filter") = py::none(),
+           py::arg("manner") = py::none(), py::arg("label") = "",
            "Registers; returns the registration's id. `only`: a mask of events.")
+      .def("states", states, "What native callbacks want kept, by key: dicts of numbers, strings, lists and tensors.")
+      .def("load_states", load_states, py::arg("states"), "Gives native callbacks back what `states` returned.")
       .def("remove", &Dispatcher::remove, py::arg("id"), "False if that registration is gone already.")
       .def("registrations", [](const Dispatcher& self) { return infos(self.registrations()); })
       .def("listeners", [](const Dispatcher& self, const std::string& name) {

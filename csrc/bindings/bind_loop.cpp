@@ -31,8 +31,8 @@ class PythonLoop {
     };
     hooks.on_error = [this](std::exception_ptr error) {
       Gil gil;
-      error_ = python_exception(error, dispatcher_->current() != nullptr);
-      add_note(error_, where());
+      error_ = python_exception(error, dispatcher_->current() != nullptr, loop.where());
+      add_note(error_, "pyhooks: " + loop.where());
       if (on_error) on_error(error_);
     };
     hooks.on_secondary_error = [this](std::exception_ptr error) {
@@ -42,32 +42,55 @@ class PythonLoop {
   }
 
   void run(const std::vector<int>& signals) {
+    watch_callbacks();
     try {
       py::gil_scoped_release release;
       SignalWatch watch(signals);
       loop.run();
     } catch (...) {
+      forget();
       loop.release();
       // An exception that ended training was converted when it came; teardown's own was not.
       const py::object error = error_ ? error_ : python_exception(std::current_exception(), true);
       error_ = py::object();
       raise(error);
     }
+    forget();
     loop.release();
   }
 
   Loop loop;
   std::function<void(py::object)> on_error;
   std::function<void(py::object)> on_secondary_error;
+  std::function<void(py::dict)> on_notice;
 
  private:
-  std::string where() const {
-    const Progress& progress = loop.progress();
-    std::string text = "pyhooks: in epoch " + std::to_string(progress.epoch);
-    if (loop.peek().training >= 0)
-      text += ", batch " + std::to_string(progress.batch) + (loop.peek().training == 0 ? " of validation" : "");
-    if (const Registration* who = dispatcher_->current()) text += ", in callback " + who->label;
-    return text;
+  void watch_callbacks() {
+    dispatcher_->is_fatal = [](const std::exception_ptr& error) {
+      Gil gil;
+      return !py::isinstance(python_exception(error, true), py::reinterpret_borrow<py::object>(PyExc_Exception));
+    };
+    dispatcher_->on_notice = [this](const Notice& notice) {
+      Gil gil;
+      if (on_notice) on_notice(describe(notice));
+    };
+  }
+
+  void forget() {
+    dispatcher_->is_fatal = {};
+    dispatcher_->on_notice = {};
+  }
+
+  py::dict describe(const Notice& notice) const {
+    py::dict dict;
+    dict["label"] = notice.who.label;
+    dict["where"] = loop.where();
+    dict["error"] = notice.error ? python_exception(notice.error, true) : py::object(py::none());
+    dict["failures"] = notice.who.stats.failures;
+    dict["disabled"] = !notice.who.alive;
+    dict["budget"] = notice.who.manner.budget;
+    dict["mean_ns"] = notice.who.stats.mean_ns();
+    return dict;
   }
 
   std::shared_ptr<Dispatcher> dispatcher_;
@@ -97,6 +120,23 @@ py::dict columns(const Loop& loop) {
   py::dict result;
   for (const auto& [name, values] : copied)
     result[py::str(name)] = py::array_t<double>(static_cast<py::ssize_t>(values.size()), values.data());
+  return result;
+}
+
+py::list to_list(const std::deque<MemorySnapshot>& snapshots) {
+  py::list result;
+  for (const MemorySnapshot& snapshot : snapshots) {
+    py::dict dict;
+    dict["who"] = snapshot.who;
+    dict["reason"] = snapshot.reason;
+    dict["epoch"] = snapshot.epoch;
+    dict["batch"] = snapshot.batch < 0 ? py::object(py::none()) : py::object(py::int_(snapshot.batch));
+    dict["global_step"] = snapshot.global_step;
+    dict["params"] = snapshot.params;
+    dict["buffers"] = snapshot.buffers;
+    dict["optimizer"] = snapshot.optimizer;
+    result.append(dict);
+  }
   return result;
 }
 
@@ -131,6 +171,8 @@ void bind_config(py::class_<PythonLoop>& loop) {
   field("fitness_name", &LoopConfig::fitness);
   field("param_names", &LoopConfig::param_names);
   field("params", &LoopConfig::params);
+  field("buffer_names", &LoopConfig::buffer_names);
+  field("buffers", &LoopConfig::buffers);
   field("engine", &LoopConfig::engine);
   field("optimizer", &LoopConfig::optimizer);
   field("train", &LoopConfig::train);
@@ -145,7 +187,10 @@ void bind_config(py::class_<PythonLoop>& loop) {
   hook("setup", &LoopHooks::setup);
   hook("begin_epoch", &LoopHooks::begin_epoch);
   hook("end_batches", &LoopHooks::end_batches);
+  hook("started", &LoopHooks::started);
+  hook("save", &LoopHooks::save);
   loop.def_readwrite("on_error", &PythonLoop::on_error);
+  loop.def_readwrite("on_notice", &PythonLoop::on_notice);
   loop.def_readwrite("on_secondary_error", &PythonLoop::on_secondary_error);
   loop.def(
       "add_metric",
@@ -228,6 +273,12 @@ void bind_loop(py::module_& module) {
                              [](const PythonLoop& self) { return self.loop.books(std::mem_fn(&Loop::best_fitness)); })
       .def_property_readonly("best_epoch",
                              [](const PythonLoop& self) { return self.loop.books(std::mem_fn(&Loop::best_epoch)); })
+      .def_property_readonly("snapshots",
+                             [](const PythonLoop& self) {
+                               const auto copied = self.loop.books(std::mem_fn(&Loop::snapshots));
+                               return to_list(copied);
+                             })
+      .def_property_readonly("epoch_seconds", [](const PythonLoop& self) { return self.loop.epoch_seconds(); })
       .def_property_readonly("epochs_run", [](const PythonLoop& self) { return self.loop.epochs_run(); });
   bind_config(loop);
 }

@@ -25,10 +25,13 @@ Hyper to_hyper(const py::tuple& fields) {
 class PythonOptimizer final : public Optimizer {
  public:
   /// `function(grads, hypers)`: grads are tensors or None; hypers one tuple a group.
-  PythonOptimizer(py::object function, std::size_t groups) : function_(std::move(function)), hypers_(groups) {}
+  /// `states()`: the optimizer's state tensors.
+  PythonOptimizer(py::object function, py::object states, std::size_t groups)
+      : function_(std::move(function)), states_(std::move(states)), hypers_(groups) {}
   ~PythonOptimizer() override {
     Gil gil;
     function_ = py::object();
+    states_ = py::object();
   }
 
   std::size_t groups() const override { return hypers_.size(); }
@@ -43,8 +46,14 @@ class PythonOptimizer final : public Optimizer {
     function_(gradients, hypers);
   }
 
+  std::vector<at::Tensor> state_tensors() override {
+    Gil gil;
+    return states_().cast<std::vector<at::Tensor>>();
+  }
+
  private:
   py::object function_;
+  py::object states_;
   std::vector<Hyper> hypers_;
 };
 
@@ -112,5 +121,5 @@ void bind_optimizers(py::module_& module) {
         translated([&] { self.step(defined); });
       });
   py::class_<PythonOptimizer, Optimizer, std::shared_ptr<PythonOptimizer>>(module, "PythonOptimizer")
-      .def(py::init<py::object, std::size_t>(), py::arg("function"), py::arg("groups"));
+      .def(py::init<py::object, py::object, std::size_t>(), py::arg("function"), py::arg("states"), py::arg("groups"));
 }

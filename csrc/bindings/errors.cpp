@@ -30,7 +30,10 @@ py::object from_c10(const c10::Error& error) {
 
 }  // namespace
 
-py::object python_exception(const std::exception_ptr& error, bool in_callback) {
+py::object python_exception(const std::exception_ptr& error, bool in_callback, const std::string& where) {
+  const auto located = [&](const char* what) {
+    return in_callback && !where.empty() ? std::string(what) + " (" + where + ")" : std::string(what);
+  };
   try {
     std::rethrow_exception(error);
   } catch (py::error_already_set& python) {
@@ -44,13 +47,13 @@ py::object python_exception(const std::exception_ptr& error, bool in_callback) {
   } catch (const c10::Error& c10_error) {
     return from_c10(c10_error);
   } catch (const std::invalid_argument& wrong) {
-    return make(PyExc_ValueError, wrong.what());
+    return make(PyExc_ValueError, located(wrong.what()));
   } catch (const std::out_of_range& wrong) {
-    return make(PyExc_IndexError, wrong.what());
+    return make(PyExc_IndexError, located(wrong.what()));
   } catch (const std::bad_alloc&) {
     return make(PyExc_MemoryError, "out of memory");
   } catch (const std::exception& other) {
-    if (in_callback) return py::module_::import("pyhooks.errors").attr("CallbackError")(other.what());
+    if (in_callback) return py::module_::import("pyhooks.errors").attr("CallbackError")(located(other.what()));
     return make(PyExc_RuntimeError, other.what());
   } catch (...) {
     return make(PyExc_RuntimeError, "an exception that is no std::exception was thrown");

@@ -17,6 +17,11 @@ class LossMeter final : public Callback {
 
   std::vector<std::string> logs() const override { return {name_}; }
 
+  void state(State& state) override {
+    state.field("sum", sum_);
+    state.field("weight", weight_);
+  }
+
   void on_train_start(Context&) override {
     sum_ = 0;
     weight_ = 0;

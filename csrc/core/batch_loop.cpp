@@ -76,13 +76,30 @@ void Loop::train_batches() {
   config.train->begin_epoch();
   const auto work = [&] {
     start_part(Part::train, config.train->batches());
-    while (!stopping() && config.train->next(batch_)) {
+    while (!stopping() && next_batch()) {
       train_batch();
       check_outside();
     }
     if (grads_pending_) late_update();
   };
   finally(work, [&] { config.train->end_epoch(); });
+}
+
+bool Loop::next_batch() {
+  const double start = clock();
+  const bool more = config.train->next(batch_);
+  times_ = {.data = clock() - start};
+  return more;
+}
+
+// Zero unless somebody wants the times: reading the clock costs some 25 ns.
+double Loop::clock() const { return timing_ ? now_seconds() : 0; }
+
+template <Event event>
+inline void Loop::fire() {
+  const double start = clock();
+  dispatcher_->fire<event>(batch_context_);
+  times_.callbacks += clock() - start;
 }
 
 void Loop::validate_batches() {
@@ -118,18 +135,24 @@ void Loop::begin_batch() {
 }
 
 void Loop::train_batch() {
+  const double start = clock();
   begin_batch();
+  progress_.samples_seen += batch_.samples;
+  skip_batch_ = false;
   write([&] { recorder_.begin_row(); });
   const std::int64_t number = progress_.batch + 1;
   will_update_ = number % config.accumulate == 0 || number == progress_.batches;
-  dispatcher_->fire<Event::on_train_batch_start>(batch_context_);
+  fire<Event::on_train_batch_start>();
   config.engine->step(Mode::train, batch_, result_);
-  sums_.add(loss(), result_, batch_.samples);
+  static_cast<void>(loss());  // read before anything may change what it shares memory with
   record();
   backward_done();
-  if (will_update_) update();
-  dispatcher_->fire<Event::on_train_batch_end>(batch_context_);
+  if (will_update_) end_group();
+  if (!skip_batch_) sums_.add(loss_, result_, batch_.samples);
+  fire<Event::on_train_batch_end>();
   publish(++progress_.batch);
+  times_.step = clock() - start - times_.callbacks;
+  step_times_ = times_;
 }
 
 void Loop::backward_done() {
@@ -138,7 +161,16 @@ void Loop::backward_done() {
   else
     grads_.swap(result_.grads);
   grads_pending_ = true;
-  dispatcher_->fire<Event::on_backward_end>(batch_context_);
+  fire<Event::on_backward_end>();
+}
+
+// The group's gradients are complete: a step, unless a batch of it asked for none.
+void Loop::end_group() {
+  if (!skip_group_) update();
+  fire<Event::on_before_zero_grad>();
+  grads_.clear();
+  grads_pending_ = false;
+  skip_group_ = false;
 }
 
 void Loop::update() {
@@ -147,22 +179,20 @@ void Loop::update() {
     if (config.clip_norm) clip_grad_norm(grads, *config.clip_norm);
     if (config.clip_value) clip_grad_value(grads, *config.clip_value);
   }
-  dispatcher_->fire<Event::optimizer_step>(batch_context_);
+  fire<Event::optimizer_step>();
+  if (skip_group_) return;
   config.optimizer->step(grads_);
   ++progress_.global_step;
   ++epoch_steps_;
   apply_schedule();
-  dispatcher_->fire<Event::on_params_update>(batch_context_);
-  dispatcher_->fire<Event::on_before_zero_grad>(batch_context_);
-  grads_.clear();
-  grads_pending_ = false;
+  fire<Event::on_params_update>();
 }
 
 // The short last group of a stop, or of a source that could not tell its length: its last batch updates after all.
 void Loop::late_update() {
   --progress_.batch;
   will_update_ = true;
-  update();
+  end_group();
   publish(++progress_.batch);
 }
 
@@ -173,7 +203,7 @@ void Loop::apply_schedule() {
   if (first + row > schedule_.size()) return;
   for (std::size_t group = 0; group < num_groups(); ++group) {
     const double* fields = &schedule_[first + group * kHyperFields];
-    config.optimizer->hyper(group) = {fields[0], fields[1], fields[2], fields[3], fields[4]};
+    config.optimizer->hyper(group) = {fields[0] * lr_factor_, fields[1], fields[2], fields[3], fields[4]};
   }
 }
 

@@ -8,11 +8,30 @@
 
 namespace pyhooks {
 
+namespace {
+
+std::int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+bool is_power_of_ten(std::uint64_t n) {
+  while (n % 10 == 0) n /= 10;
+  return n == 1;
+}
+
+}  // namespace
+
 std::uint64_t Dispatcher::add(std::shared_ptr<Callback> callback, EventMask events, const Filter& filter,
-                              std::string label, bool native) {
+                              std::string label, bool native, Manner manner) {
   if (filter.every < 1)
     throw std::invalid_argument("every is " + std::to_string(filter.every) + "; it must be at least 1");
+  if (manner.key.empty())
+    manner.key = free_key(label);
+  else if (manner.key != free_key(manner.key))
+    throw std::invalid_argument("there is a callback '" + manner.key + "' already; give this one another id");
   auto registration = std::make_shared<Registration>();
+  registration->manner = std::move(manner);
   registration->id = next_id_++;
   registration->label = std::move(label);
   registration->callback = std::move(callback);
@@ -34,6 +53,50 @@ bool Dispatcher::remove(std::uint64_t id) {
   return false;
 }
 
+// The label, or "label#2" and so on where it is taken.
+std::string Dispatcher::free_key(const std::string& label) const {
+  std::string key = label;
+  const auto taken = [&] {
+    return std::any_of(registrations_.begin(), registrations_.end(),
+                       [&](const auto& other) { return other->alive && other->manner.key == key; });
+  };
+  for (int number = 2; taken(); ++number) key = label + "#" + std::to_string(number);
+  return key;
+}
+
+bool Dispatcher::passes(Registration& registration, std::int64_t count, const Context& context) {
+  const Filter& filter = registration.filter;
+  if (!filter.passes(count)) return false;
+  const double seconds = filter.seconds > 0 ? context.seconds() : 0;
+  if (filter.seconds > 0 && registration.last_seconds >= 0 && seconds - registration.last_seconds < filter.seconds)
+    return false;
+  if (filter.samples > 0 && context.samples_seen() - registration.last_samples < filter.samples) return false;
+  registration.last_seconds = seconds;
+  registration.last_samples = context.samples_seen();
+  return true;
+}
+
+// A callback that has spent more than its share of the time since its first call waits until it has not.
+bool Dispatcher::within_budget(Registration& registration, Event event) {
+  if (registration.manner.budget <= 0) return true;
+  const std::int64_t now = now_ns();
+  if (registration.watched_since_ns < 0) registration.watched_since_ns = now;
+  const auto elapsed = static_cast<double>(now - registration.watched_since_ns);
+  if (registration.spent_ns <= registration.manner.budget * elapsed) return true;
+  if (registration.stats.thinned++ == 0 && on_notice) on_notice({registration, event, nullptr});
+  return false;
+}
+
+// In a handler: reports what was thrown, or throws it on.
+void Dispatcher::failed(Registration& registration, Event event) {
+  const std::exception_ptr error = std::current_exception();
+  if (registration.manner.on_error == ErrorPolicy::raise || (is_fatal && is_fatal(error)))
+    std::rethrow_exception(error);
+  ++registration.stats.failures;
+  if (registration.manner.on_error == ErrorPolicy::disable) remove(registration.id);
+  if (on_notice && is_power_of_ten(registration.stats.failures)) on_notice({registration, event, error});
+}
+
 void Dispatcher::changed() {
   stale_ = true;
   if (depth_ == 0) rebuild();
@@ -43,6 +106,13 @@ void Dispatcher::changed() {
 bool Dispatcher::filtered(const Registration& registration, EventKind kind) {
   if (registration.filter.always()) return false;
   return kind != EventKind::run || std::has_single_bit(registration.events);
+}
+
+Dispatcher::Entry Dispatcher::entry(Registration& registration, EventKind kind) {
+  const bool is_filtered = filtered(registration, kind);
+  const bool special = is_filtered || registration.manner.on_error != ErrorPolicy::raise ||
+                       (kind == EventKind::batch && registration.manner.budget > 0);
+  return {registration.callback.get(), &registration, is_filtered, special};
 }
 
 void Dispatcher::rebuild() {
@@ -55,10 +125,11 @@ void Dispatcher::rebuild() {
     std::vector<Entry>& list = lists_[e];
     list.clear();
     for (const auto& registration : registrations_)
-      if (registration->events & bit(static_cast<Event>(e)))
-        list.push_back({registration->callback.get(), registration.get(), filtered(*registration, kEvents[e].kind)});
-    std::stable_sort(list.begin(), list.end(),
-                     [](const Entry& a, const Entry& b) { return a.callback->phase() < b.callback->phase(); });
+      if (registration->events & bit(static_cast<Event>(e))) list.push_back(entry(*registration, kEvents[e].kind));
+    std::stable_sort(list.begin(), list.end(), [](const Entry& a, const Entry& b) {
+      return std::make_pair(a.callback->phase(), -a.registration->manner.priority) <
+             std::make_pair(b.callback->phase(), -b.registration->manner.priority);
+    });
   }
 }
 
@@ -81,7 +152,13 @@ void Dispatcher::reset_counts() {
   counts_.fill(0);
   removed_.clear();
   current_ = nullptr;
-  for (auto& registration : registrations_) registration->stats = {};
+  for (auto& registration : registrations_) {
+    registration->stats = {};
+    registration->last_seconds = -1;
+    registration->last_samples = 0;
+    registration->spent_ns = 0;
+    registration->watched_since_ns = -1;
+  }
 }
 
 }  // namespace pyhooks

@@ -3,6 +3,8 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <string>
@@ -13,18 +15,34 @@
 namespace pyhooks {
 
 /// When a registration is called. The n-th occurrence of an event since `fit` began (n counts from 1) calls it if
-/// after < n < before and every divides n; `once` removes it after its first call. Run events of a callback that listens
-/// to several events always pass.
+/// after < n < before and every divides n; of those, with `seconds` only the first and then those that many seconds after
+/// the last call, and with `samples` only those at which that many training rows have come since the last call (or the
+/// start). `once` removes it after its first call. Run events of a callback that listens to several events always pass.
 struct Filter {
   std::int64_t every = 1;
   bool once = false;
   std::int64_t after = 0;
   std::int64_t before = std::numeric_limits<std::int64_t>::max();
+  double seconds = 0;
+  std::int64_t samples = 0;
 
   bool always() const {
-    return every == 1 && !once && after == 0 && before == std::numeric_limits<std::int64_t>::max();
+    return every == 1 && !once && after == 0 && before == std::numeric_limits<std::int64_t>::max() && seconds == 0 &&
+           samples == 0;
   }
   bool passes(std::int64_t n) const { return n > after && n < before && n % every == 0; }
+};
+
+/// What happens when a callback throws: the exception ends training; or it is reported and training goes on, with the
+/// callback (`warn`) or without it (`disable`).
+enum class ErrorPolicy : std::uint8_t { raise, warn, disable };
+
+/// How a callback is registered, besides the filter.
+struct Manner {
+  std::int64_t priority = 0;  ///< within a phase, higher ones are called first
+  ErrorPolicy on_error = ErrorPolicy::raise;
+  double budget = 0;  ///< the most it may cost at batch events, as a share of the time; 0: no limit
+  std::string key;    ///< names its state in checkpoints; "": its label, numbered where several have the same
 };
 
 /// Calls of one kind and what they took; `timed` of them were timed.
@@ -42,6 +60,8 @@ struct CallbackStats {
   CallTimes other;  // apart from `batch`: what a slow run event took must not be scaled by the number of batches
   double max_ns = 0;
   std::uint64_t stops = 0;
+  std::uint64_t failures = 0;  ///< exceptions that did not end training
+  std::uint64_t thinned = 0;   ///< calls left out for the budget
 
   std::uint64_t calls() const { return batch.calls + other.calls; }
   double total_ns() const { return batch.total_ns() + other.total_ns(); }
@@ -55,20 +75,35 @@ struct Registration {
   std::shared_ptr<Callback> callback;
   EventMask events = 0;
   Filter filter;
+  Manner manner;
   bool native = true;
   bool alive = true;
   CallbackStats stats;
+
+  // what filters and budget remember, in this run
+  double last_seconds = -1;
+  std::int64_t last_samples = 0;
+  double spent_ns = 0;
+  std::int64_t watched_since_ns = -1;
 };
 
-/// Calls, for each event, those who override it, in the order of phase and registration.
+/// Something to tell the user about a callback while training goes on.
+struct Notice {
+  const Registration& who;
+  Event event;
+  std::exception_ptr error;  ///< what it threw; null: it is called less often, to keep to its budget
+};
+
+/// Calls, for each event, those who override it, in the order of phase, priority and registration.
 ///
 /// Callbacks may add and remove callbacks (themselves too) while an event runs: a removed one is not called any more,
 /// an added one is called from the next event on. Used by one thread at a time.
 class Dispatcher {
  public:
-  /// Returns the registration's id. Throws std::invalid_argument for a filter's `every` below 1.
+  /// Returns the registration's id. Throws std::invalid_argument for a filter's `every` below 1, and for a key that is
+  /// taken.
   std::uint64_t add(std::shared_ptr<Callback> callback, EventMask events, const Filter& filter, std::string label,
-                    bool native = true);
+                    bool native = true, Manner manner = {});
   /// False if there is no such registration (any more).
   bool remove(std::uint64_t id);
 
@@ -96,6 +131,13 @@ class Dispatcher {
   const Registration* current() const { return current_; }
   Registration* current() { return current_; }
   void forget_current() { current_ = nullptr; }
+  /// The event that is being fired, or was when an exception came out.
+  Event current_event() const { return current_event_; }
+  /// Who is told of errors that do not end training, of each callback the 1st, 10th, 100th and so on; and of a callback
+  /// that outruns its budget, once a run. May throw, which ends training.
+  std::function<void(const Notice&)> on_notice;
+  /// Whether an exception ends training whatever the callback's policy says (Ctrl-C).
+  std::function<bool(const std::exception_ptr&)> is_fatal;
   /// Event counts and statistics start again, as `fit` does.
   void reset_counts();
 
@@ -104,6 +146,7 @@ class Dispatcher {
     Callback* callback;
     Registration* registration;
     bool filtered;
+    bool special;  // filtered, or with a policy or a budget
   };
   struct Nesting {  // keeps the lists still while an event runs
     explicit Nesting(Dispatcher& dispatcher) : dispatcher_(dispatcher) { ++dispatcher_.depth_; }
@@ -117,8 +160,17 @@ class Dispatcher {
   template <Event event>
   void call(const Entry& entry, std::int64_t count, ContextOf<info(event).kind>& context);
   template <Event event>
+  void call_specially(const Entry& entry, std::int64_t count, ContextOf<info(event).kind>& context);
+  template <Event event>
+  void call_counted(const Entry& entry, ContextOf<info(event).kind>& context);
+  template <Event event>
   static void invoke(Callback& callback, ContextOf<info(event).kind>& context);
   static bool filtered(const Registration& registration, EventKind kind);
+  static Entry entry(Registration& registration, EventKind kind);
+  static bool passes(Registration& registration, std::int64_t count, const Context& context);
+  bool within_budget(Registration& registration, Event event);
+  void failed(Registration& registration, Event event);
+  std::string free_key(const std::string& label) const;
   void changed();
   void rebuild();
 
@@ -127,6 +179,7 @@ class Dispatcher {
   std::vector<std::shared_ptr<Registration>> registrations_;
   std::vector<std::shared_ptr<Registration>> removed_;  // kept until the next run: current() may still name them
   Registration* current_ = nullptr;
+  Event current_event_{};
   std::uint64_t next_id_ = 1;
   int depth_ = 0;
   bool stale_ = false;
@@ -142,16 +195,22 @@ void Dispatcher::invoke(Callback& callback, ContextOf<info(event).kind>& context
 
 template <Event event>
 inline void Dispatcher::call(const Entry& entry, std::int64_t count, ContextOf<info(event).kind>& context) {
+  current_ = entry.registration;
+  current_event_ = event;
+  if (entry.special)
+    call_specially<event>(entry, count, context);
+  else
+    call_counted<event>(entry, context);
+}
+
+// The calls of batch events are timed one in 64, those of a callback with a budget all.
+template <Event event>
+inline void Dispatcher::call_counted(const Entry& entry, ContextOf<info(event).kind>& context) {
   Registration& registration = *entry.registration;
-  if (entry.filtered) {
-    if (!registration.alive || !registration.filter.passes(count)) return;
-    if (registration.filter.once) remove(registration.id);
-  }
-  current_ = &registration;
   constexpr bool batch = info(event).kind == EventKind::batch;
   constexpr std::uint64_t sample = batch ? 64 : 1;
   CallTimes& times = batch ? registration.stats.batch : registration.stats.other;
-  if (times.calls++ % sample != 0) {
+  if (times.calls++ % sample != 0 && !(batch && entry.special && registration.manner.budget > 0)) {
     invoke<event>(*entry.callback, context);
   } else {
     const auto start = std::chrono::steady_clock::now();
@@ -159,7 +218,22 @@ inline void Dispatcher::call(const Entry& entry, std::int64_t count, ContextOf<i
     const double ns = std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
     ++times.timed;
     times.timed_ns += ns;
+    if (batch) registration.spent_ns += ns;
     if (ns > registration.stats.max_ns) registration.stats.max_ns = ns;
+  }
+}
+
+template <Event event>
+void Dispatcher::call_specially(const Entry& entry, std::int64_t count, ContextOf<info(event).kind>& context) {
+  Registration& registration = *entry.registration;
+  if (!registration.alive) return;
+  if (entry.filtered && !passes(registration, count, context)) return;
+  if (info(event).kind == EventKind::batch && !within_budget(registration, event)) return;
+  if (entry.filtered && registration.filter.once) remove(registration.id);
+  try {
+    call_counted<event>(entry, context);
+  } catch (...) {
+    failed(registration, event);
   }
 }
 
@@ -170,10 +244,12 @@ inline void Dispatcher::fire(ContextOf<info(event).kind>& context) {
   if (list.empty()) [[likely]]
     return;
   Registration* outer = current_;
+  const Event outer_event = current_event_;
   Nesting nesting(*this);
   for (const Entry& entry : list)
     if (!stale_ || entry.registration->alive) call<event>(entry, count, context);
   current_ = outer;
+  current_event_ = outer_event;
 }
 
 template <Event event>
@@ -181,15 +257,17 @@ std::vector<std::exception_ptr> Dispatcher::fire_all(ContextOf<info(event).kind>
   std::vector<std::exception_ptr> errors;
   const std::int64_t count = ++counts_[index(event)];
   Registration* outer = current_;
+  const Event outer_event = current_event_;
   Nesting nesting(*this);
   for (const Entry& entry : lists_[index(event)]) {
     try {
-      if (entry.registration->alive) call<event>(entry, count, context);
+      if (!stale_ || entry.registration->alive) call<event>(entry, count, context);
     } catch (...) {
       errors.push_back(std::current_exception());
     }
   }
   current_ = outer;
+  current_event_ = outer_event;
   return errors;
 }
 

@@ -63,6 +63,8 @@ class Optimizer {
   const Hyper& hyper(std::size_t group) const { return const_cast<Optimizer*>(this)->hyper(group); }
   /// One step; `grads` are in the order of the trained parameters, undefined ones are skipped.
   virtual void step(const std::vector<at::Tensor>& grads) = 0;
+  /// The state tensors that exist by now, in a fixed order.
+  virtual std::vector<at::Tensor> state_tensors() = 0;
 };
 
 /// Where batches come from.

@@ -13,12 +13,14 @@ void Loop::run() {
   progress_.epochs = config.epochs;
   progress_.epoch = config.start_epoch;
   progress_.global_step = config.start_step;
+  run_start_ += seconds();
   try {
     dispatcher_->fire<Event::on_pretrain_routine_start>(context_);
     if (config.hooks.setup) config.hooks.setup();
     dispatcher_->fire<Event::on_pretrain_routine_end>(context_);
     if (config.start_epoch > 0) dispatcher_->fire<Event::on_resume>(context_);
     dispatcher_->fire<Event::on_train_start>(context_);
+    if (config.hooks.started) config.hooks.started();
     run_epochs();
     if (stopping()) dispatcher_->fire<Event::on_early_stop>(context_);
     dispatcher_->fire<Event::on_train_end>(context_);
@@ -28,6 +30,7 @@ void Loop::run() {
     std::rethrow_exception(error);
   }
   std::vector<std::exception_ptr> errors = dispatcher_->fire_all<Event::teardown>(context_);
+  remove_added();
   for (std::size_t i = 1; i < errors.size(); ++i) report_secondary(errors[i]);
   if (!errors.empty()) std::rethrow_exception(errors.front());
 }
@@ -52,6 +55,20 @@ void Loop::fail(std::exception_ptr error) {
   if (hooks.is_interrupt && hooks.is_interrupt(error)) report(dispatcher_->fire_all<Event::on_interrupt>(context_));
   report(dispatcher_->fire_all<Event::on_exception>(context_));
   report(dispatcher_->fire_all<Event::teardown>(context_));
+  remove_added();
+}
+
+void Loop::remove_added() {
+  for (std::uint64_t id : added_) dispatcher_->remove(id);
+}
+
+std::string Loop::where() const {
+  std::string text = "in epoch " + std::to_string(progress_.epoch);
+  if (part_ != Part::between)
+    text += ", batch " + std::to_string(progress_.batch) + (part_ == Part::validate ? " of validation" : "");
+  if (const Registration* who = std::as_const(*dispatcher_).current())
+    text += ", in callback " + who->label + " at " + std::string(info(dispatcher_->current_event()).name);
+  return text;
 }
 
 void Loop::report_secondary(std::exception_ptr error) noexcept {
@@ -72,6 +89,7 @@ void Loop::run_epochs() {
 }
 
 void Loop::run_epoch() {
+  const double start = seconds();
   write([&] { metrics_.clear(); });
   progress_.batch = 0;
   dispatcher_->fire<Event::on_train_epoch_start>(context_);
@@ -86,6 +104,7 @@ void Loop::run_epoch() {
   dispatcher_->fire<Event::on_train_epoch_end>(context_);
   if (config.val) validate();
   end_of_epoch();
+  epoch_seconds_ += seconds() - start;
 }
 
 void Loop::validate() {
@@ -130,7 +149,14 @@ void Loop::end_of_epoch() {
   });
   ++epochs_run_;
   dispatcher_->fire<Event::on_fit_epoch_end>(context_);  // vote, mutate, save, observe
+  save_if_asked();                                       // asked for there, later than the save phase
   write([&] { history_.back() = metrics_; });            // with what was logged meanwhile
+}
+
+void Loop::save_if_asked() {
+  if (save_requests_.empty()) return;
+  const std::vector<std::string> reasons = std::exchange(save_requests_, {});
+  if (config.hooks.save) config.hooks.save(reasons);
 }
 
 void Loop::saved() {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -33,6 +34,18 @@ struct MetricSpec {
   std::function<double(const std::vector<double>&)> compute;
 };
 
+/// A copy of what is trained, as it was at some batch.
+struct MemorySnapshot {
+  std::string who;
+  std::string reason;
+  std::int64_t epoch = 0;
+  std::int64_t batch = -1;  ///< -1 outside batches
+  std::int64_t global_step = 0;
+  std::vector<at::Tensor> params;
+  std::vector<at::Tensor> buffers;
+  std::vector<at::Tensor> optimizer;
+};
+
 /// What surrounds the loop; each may be empty. Called without the GIL.
 struct LoopHooks {
   std::function<void()>
@@ -43,7 +56,9 @@ struct LoopHooks {
       end_batches;  ///< given the optimizer steps made; also when the epoch is cut short by an exception
   std::function<void()> check_signals;                   ///< a signal came: throw to interrupt
   std::function<bool(std::exception_ptr)> is_interrupt;  ///< whether an exception is a Ctrl-C
-  std::function<void(std::exception_ptr)> on_error;      ///< the exception that ends training, before on_exception
+  std::function<void()> started;  ///< after on_train_start: load what callbacks had in a checkpoint
+  std::function<void(const std::vector<std::string>&)> save;  ///< somebody asked for a checkpoint, for these reasons
+  std::function<void(std::exception_ptr)> on_error;           ///< the exception that ends training, before on_exception
   std::function<void(std::exception_ptr)> on_secondary_error;  ///< one thrown while the first was being handled
 };
 
@@ -58,6 +73,8 @@ struct LoopConfig {
   std::string fitness;  ///< metric that says how good an epoch was; a leading '-': lower is better
   std::vector<std::string> param_names;
   std::vector<at::Tensor> params;
+  std::vector<std::string> buffer_names;
+  std::vector<at::Tensor> buffers;
   std::vector<MetricSpec> metrics;
   std::shared_ptr<StepEngine> engine;
   std::shared_ptr<Optimizer> optimizer;
@@ -101,6 +118,11 @@ class Loop final : public Host {
   const Metrics& metrics() const { return metrics_; }
   const std::vector<Metrics>& history() const { return history_; }
   const Recorder& recorder() const { return recorder_; }
+  const std::deque<MemorySnapshot>& snapshots() const { return snapshots_; }
+  /// Seconds spent in epochs so far; what callbacks took is part of it.
+  double epoch_seconds() const { return epoch_seconds_; }
+  /// "in epoch 3, batch 17, in callback GradClip at optimizer_step": for error messages.
+  std::string where() const;
   std::optional<double> fitness() const { return fitness_; }
   std::optional<double> best_fitness() const { return best_fitness_; }
   std::int64_t best_epoch() const { return best_epoch_; }
@@ -109,25 +131,44 @@ class Loop final : public Host {
 
   // Host: what contexts ask for (loop_host.cpp).
   const Progress& progress() const override { return progress_; }
+  double seconds() const override;
   double loss() override;
   bool will_update() const override { return will_update_; }
+  void skip_step() override;
+  bool skipping() const override { return skip_group_; }
   std::size_t num_groups() const override;
   double lr(std::size_t group) const override;
   void set_lr(double value, std::size_t group) override;
+  void scale_lr(double factor) override;
   std::size_t num_params() const override { return config.params.size(); }
   std::string_view param_name(std::size_t i) const override { return config.param_names.at(i); }
   at::Tensor& param(std::size_t i) override { return config.params.at(i); }
   at::Tensor& grad(std::size_t i) override;
+  std::size_t num_buffers() const override { return config.buffers.size(); }
+  std::string_view buffer_name(std::size_t i) const override { return config.buffer_names.at(i); }
+  at::Tensor& buffer(std::size_t i) override { return config.buffers.at(i); }
+  std::size_t num_optimizer_tensors() override;
+  at::Tensor& optimizer_tensor(std::size_t i) override { return optimizer_tensors_.at(i); }
   std::size_t num_inputs() const override { return batch_.tensors.size(); }
   const at::Tensor& input(std::size_t i) const override { return batch_.tensors.at(i); }
   std::size_t num_outputs() const override { return result_.outputs.size(); }
   const at::Tensor& output(std::size_t i) const override { return result_.outputs.at(i); }
   void request_stop(std::string_view reason) override;
+  void request_save(std::string_view reason) override;
+  void snapshot(std::string_view reason) override;
   void log(std::string_view name, double value) override;
+  bool logged(std::string_view name, double& value) const override;
   bool metric(std::string_view name, double& value) const override;
+  void time_steps(bool on) override { timing_ = on; }
+  const StepTimes& step_times() const override { return step_times_; }
+  std::uint64_t add_callback(std::shared_ptr<Callback> callback, EventMask events, std::string_view label) override;
+  bool remove_callback(std::uint64_t id) override { return dispatcher_->remove(id); }
+  std::uint64_t current_callback() const override;
 
  private:
   enum class Part : std::int8_t { between, train, validate };
+  /// How many `snapshot`s are kept; the oldest makes room.
+  static constexpr std::size_t kMostSnapshots = 4;
 
   // loop.cpp: the run and its epochs
   void run_epochs();
@@ -138,16 +179,23 @@ class Loop final : public Host {
   void reduce_logs(const Recorder& recorder);
   void note(std::string_view name, double value);
   void fail(std::exception_ptr error);
+  void save_if_asked();
+  void remove_added();
   void report_secondary(std::exception_ptr error) noexcept;
 
   // batch_loop.cpp: an epoch's batches
   void train_epoch();
   void train_batches();
+  bool next_batch();
   void train_batch();
   void begin_batch();
   void backward_done();
   void update();
+  void end_group();
   void late_update();
+  template <Event event>
+  void fire();
+  double clock() const;
   void validate_batches();
   void validate_batch();
   void apply_schedule();
@@ -169,12 +217,24 @@ class Loop final : public Host {
   std::vector<at::Tensor> grads_;  // summed over an accumulation group
   bool grads_pending_ = false;     // a group has been begun and not stepped
   bool will_update_ = false;
+  bool skip_batch_ = false;  // this batch asked for its step to be left out
+  bool skip_group_ = false;  // some batch of the group did
+  double lr_factor_ = 1;     // of `scale_lr`, for the rest of the run
   double loss_ = 0;
   bool loss_known_ = false;
   Part part_ = Part::between;
   std::vector<double> schedule_;  // this epoch's table
   std::int64_t epoch_steps_ = 0;  // optimizer steps made in this epoch
   double part_start_ = 0;
+  double run_start_ = 0;
+  double epoch_seconds_ = 0;
+  bool timing_ = false;
+  StepTimes times_;       // of the batch in hand
+  StepTimes step_times_;  // of the last finished one
+  std::vector<at::Tensor> optimizer_tensors_;
+  std::vector<std::string> save_requests_;
+  bool saver_added_ = false;
+  std::vector<std::uint64_t> added_;  // callbacks added by native ones: gone when the run ends
 
   /// Changes the books; `change` must not call Python.
   template <class Change>
@@ -190,6 +250,7 @@ class Loop final : public Host {
   Metrics metrics_;
   std::vector<Metrics> history_;
   std::vector<StopVote> votes_;
+  std::deque<MemorySnapshot> snapshots_;
   std::atomic<bool> outside_vote_{false};
   std::mutex outside_mutex_;
   std::string outside_reason_;

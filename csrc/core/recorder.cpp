@@ -51,6 +51,12 @@ void Recorder::set(std::string_view name, double value) {
   set(name, value);
 }
 
+const double* Recorder::open_value(std::string_view name) const {
+  for (const Entry& entry : entries_)
+    if (entry.closed.name() == name) return entry.set_in_open ? &entry.open : nullptr;
+  return nullptr;
+}
+
 void Recorder::begin_epoch() {
   for (Entry& entry : entries_) {
     close(entry, rows_ - 1);

@@ -25,6 +25,8 @@ class Recorder {
   void begin_row();
   /// Sets a value in the open row; the last one set counts.
   void set(std::string_view name, double value);
+  /// The value set in the open row, or null.
+  const double* open_value(std::string_view name) const;
   /// Starts the means anew.
   void begin_epoch();
 

@@ -82,4 +82,11 @@ void FusedOptimizer::step(const std::vector<at::Tensor>& grads) {
   }
 }
 
+std::vector<at::Tensor> FusedOptimizer::state_tensors() {
+  std::vector<at::Tensor> tensors;
+  for (const ParamState& state : states_)
+    for (const auto& [name, tensor] : state) tensors.push_back(tensor);
+  return tensors;
+}
+
 }  // namespace pyhooks

@@ -37,6 +37,7 @@ class FusedOptimizer : public Optimizer {
   Hyper& hyper(std::size_t group) override { return groups_.at(group).hyper; }
   ParamGroup& group(std::size_t i) { return groups_.at(i); }
   void step(const std::vector<at::Tensor>& grads) override;
+  std::vector<at::Tensor> state_tensors() override;
 
   /// The states, in the order of the parameters; empty where a parameter has not been stepped yet.
   const std::vector<ParamState>& states() const { return states_; }

@@ -34,7 +34,7 @@ Logged shown(const std::map<std::string, OptionValue>& options) {
   FakeHost host;
   Context context(host);
   make_callback("test_probe", options)->on_train_start(context);
-  return host.logged;
+  return host.logs;
 }
 
 std::string refusal(const std::map<std::string, OptionValue>& options) {

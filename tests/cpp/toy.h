@@ -67,6 +67,7 @@ class Descent final : public pyhooks::Optimizer {
     hypers.push_back(hyper_);
     weight_.fill_(value(weight_) - static_cast<float>(hyper_.lr) * grads.back());
   }
+  std::vector<at::Tensor> state_tensors() override { return {}; }
 
  private:
   at::Tensor weight_;

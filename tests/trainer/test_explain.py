@@ -68,8 +68,10 @@ def test_what_callbacks_cost() -> None:
     assert (each["label"], each["native"], each["calls"]) == ("named", False, 4)
     assert second["calls"] == 2
     for stats in (meter, each, second):
-        assert set(stats) == {"label", "native", "calls", "total_ns", "mean_ns", "max_ns", "stops"}
-        assert 0 < stats["mean_ns"] <= stats["max_ns"] and stats["stops"] == 0
+        counts = {"calls", "stops", "failures", "thinned"}
+        assert set(stats) == {"label", "native", "total_ns", "mean_ns", "max_ns", "share"} | counts
+        assert 0 < stats["mean_ns"] <= stats["max_ns"] and 0 < stats["share"] < 1
+        assert stats["stops"] == stats["failures"] == stats["thinned"] == 0
         assert stats["total_ns"] == pytest.approx(stats["mean_ns"] * stats["calls"])
     trainer.fit(points(24), epochs=1, batch_size=8)
     assert [stats["calls"] for stats in trainer.callback_stats()] == [4, 1, 0], "each fit counts anew"

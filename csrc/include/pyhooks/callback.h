@@ -1,15 +1,19 @@
 #pragma once
 
+#include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "pyhooks/context.h"
 #include "pyhooks/event.h"
+#include "pyhooks/state.h"
 
 namespace pyhooks {
 
-/// Order among the listeners of one event; within a phase it is the order of registration.
+/// Order among the listeners of one event; within a phase by priority (higher first), then in order of registration.
 enum class Phase : std::uint8_t {
   vote,     ///< may ask for a stop (early stopping)
   mutate,   ///< changes what is trained (clipping, learning rates, EMA)
@@ -52,6 +56,9 @@ class Callback {
   virtual Phase phase() const { return Phase::observe; }
   /// Names of the metrics this callback logs, so that others may monitor them.
   virtual std::vector<std::string> logs() const { return {}; }
+  /// Names what a checkpoint must keep of this callback; see state.h. Read back after `on_train_start`, so that what is
+  /// reset there is overwritten by what the checkpoint says.
+  virtual void state(State&) {}
 
   // --- run events -------------------------------------------------------------------------------------------------
   /// Before data, engine and plans are set up.
@@ -91,9 +98,9 @@ class Callback {
   virtual void on_train_batch_start(BatchContext&) {}
   /// Gradients are there, before clipping; on every batch, also on accumulation sub-steps.
   virtual void on_backward_end(BatchContext&) {}
-  /// Gradients are final, the optimizer has not stepped. Not on accumulation sub-steps.
+  /// Gradients are final, the optimizer has not stepped. Not on accumulation sub-steps, nor after `skip_step()`.
   virtual void optimizer_step(BatchContext&) {}
-  /// The optimizer has stepped. Not on accumulation sub-steps.
+  /// The optimizer has stepped. Not on accumulation sub-steps, nor after `skip_step()`.
   virtual void on_params_update(BatchContext&) {}
   /// Last sight of the gradients. Not on accumulation sub-steps.
   virtual void on_before_zero_grad(BatchContext&) {}
@@ -126,6 +133,14 @@ constexpr EventMask overridden_events() {
 #include "pyhooks/events.def"
 #undef PYHOOKS_EVENT
   return mask;
+}
+
+/// Adds a callback while training runs, from the next event on; returns its number. It is gone when the run ends.
+///
+///     pyhooks::add_callback(ctx, std::make_shared<Probe>(), "Probe");
+template <class T>
+std::uint64_t add_callback(Context& context, std::shared_ptr<T> callback, std::string_view label) {
+  return context.add(std::move(callback), overridden_events<T>(), label);
 }
 
 }  // namespace pyhooks
