@@ -56,12 +56,14 @@ set(PYHOOKS_TEST_SOURCES
   tests/cpp/test_callbacks.cpp
   tests/cpp/test_dispatcher.cpp
   tests/cpp/test_dispatcher_changes.cpp
+  tests/cpp/test_dispatcher_manners.cpp
   tests/cpp/test_events.cpp
   tests/cpp/test_fused.cpp
   tests/cpp/test_graph_engine.cpp
   tests/cpp/test_loop_errors.cpp
   tests/cpp/test_loop_events.cpp
   tests/cpp/test_loop_metrics.cpp
+  tests/cpp/test_loop_requests.cpp
   tests/cpp/test_loop_stops.cpp
   tests/cpp/test_loop_updates.cpp
   tests/cpp/test_plan.cpp
@@ -71,7 +73,12 @@ set(PYHOOKS_TEST_SOURCES
   tests/cpp/test_registry.cpp
   tests/cpp/test_signals.cpp
   tests/cpp/test_snapshot.cpp
+  tests/cpp/test_state.cpp
   tests/cpp/test_tensor_source.cpp
+)
+
+set(PYHOOKS_FUZZ_SOURCES
+  tests/cpp/fuzz_dispatch.cpp
 )
 
 set(PYHOOKS_BENCH_SOURCES

@@ -41,8 +41,8 @@ enum class ErrorPolicy : std::uint8_t { raise, warn, disable };
 struct Manner {
   std::int64_t priority = 0;  ///< within a phase, higher ones are called first
   ErrorPolicy on_error = ErrorPolicy::raise;
-  double budget = 0;  ///< the most it may cost at batch events, as a share of the time; 0: no limit
-  std::string key;    ///< names its state in checkpoints; "": its label, numbered where several have the same
+  double budget = 0;     ///< the most it may cost at batch events, as a share of the time; 0: no limit
+  std::string key = {};  ///< names its state in checkpoints; "": its label, numbered where several have the same
 };
 
 /// Calls of one kind and what they took; `timed` of them were timed.
