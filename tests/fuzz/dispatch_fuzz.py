@@ -1,4 +1,4 @@
-"""Random callbacks that add, remove, throw, vote and skip at random events: the native loop against a model of the rules.
+"""Callbacks that add, remove, throw, vote and skip at random events: the native loop against a model of the rules.
 
     python tests/fuzz/dispatch_fuzz.py <the program pyhooks_fuzz> [rounds] [first seed]
 
