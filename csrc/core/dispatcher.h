@@ -205,7 +205,7 @@ inline void Dispatcher::call(const Entry& entry, std::int64_t count, ContextOf<i
 
 // The calls of batch events are timed one in 64, those of a callback with a budget all.
 template <Event event>
-inline void Dispatcher::call_counted(const Entry& entry, ContextOf<info(event).kind>& context) {
+[[gnu::always_inline]] inline void Dispatcher::call_counted(const Entry& entry, ContextOf<info(event).kind>& context) {
   Registration& registration = *entry.registration;
   constexpr bool batch = info(event).kind == EventKind::batch;
   constexpr std::uint64_t sample = batch ? 64 : 1;
@@ -224,7 +224,8 @@ inline void Dispatcher::call_counted(const Entry& entry, ContextOf<info(event).k
 }
 
 template <Event event>
-void Dispatcher::call_specially(const Entry& entry, std::int64_t count, ContextOf<info(event).kind>& context) {
+[[gnu::noinline]] void Dispatcher::call_specially(const Entry& entry, std::int64_t count,
+                                                  ContextOf<info(event).kind>& context) {
   Registration& registration = *entry.registration;
   if (!registration.alive) return;
   if (entry.filtered && !passes(registration, count, context)) return;
