@@ -23,6 +23,7 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/pyhooksConfigVersion.cma
 install(FILES
   "${PROJECT_BINARY_DIR}/pyhooksConfig.cmake"
   "${PROJECT_BINARY_DIR}/pyhooksConfigVersion.cmake"
+  cmake/add_plugin.cmake
   cmake/torch.cmake
   DESTINATION ${config_dir})
 

@@ -7,6 +7,7 @@ set(PYHOOKS_CORE_SOURCES
   csrc/core/epoch_sums.cpp
   csrc/core/loop.cpp
   csrc/core/loop_host.cpp
+  csrc/core/plugin_loader.cpp
   csrc/core/recorder.cpp
   csrc/core/registry.cpp
   csrc/core/signals.cpp
@@ -46,6 +47,7 @@ set(PYHOOKS_BINDINGS_SOURCES
   csrc/bindings/bind_loop.cpp
   csrc/bindings/bind_optimizers.cpp
   csrc/bindings/bind_plan.cpp
+  csrc/bindings/bind_plugins.cpp
   csrc/bindings/errors.cpp
   csrc/bindings/module.cpp
   csrc/bindings/python_callback.cpp

@@ -12,11 +12,13 @@ from pyhooks import _build_check
 
 _build_check.check()
 
-from pyhooks import callbacks, errors, metrics, native  # noqa: E402
+from pyhooks import callbacks, errors, metrics, native, plugins  # noqa: E402
 from pyhooks._build_info import PYHOOKS_VERSION as __version__  # noqa: E402
 from pyhooks.callbacks import Callback  # noqa: E402
-from pyhooks.errors import CallbackError, CaptureError, PyhooksError, UserStepError  # noqa: E402
+from pyhooks.errors import CallbackError, CaptureError, PluginError, PyhooksError, UserStepError  # noqa: E402
 from pyhooks.history import History, Result  # noqa: E402
+from pyhooks.paths import cmake_prefix_path, get_include  # noqa: E402
+from pyhooks.plugins import load_plugin  # noqa: E402
 from pyhooks.trainer import Trainer  # noqa: E402
 
 __all__ = [
@@ -24,13 +26,18 @@ __all__ = [
     "CallbackError",
     "CaptureError",
     "History",
+    "PluginError",
     "PyhooksError",
     "Result",
     "Trainer",
     "UserStepError",
     "__version__",
     "callbacks",
+    "cmake_prefix_path",
     "errors",
+    "get_include",
+    "load_plugin",
     "metrics",
     "native",
+    "plugins",
 ]

@@ -1,8 +1,9 @@
-"""The command line: ``python -m pyhooks demo``."""
+"""The command line: ``python -m pyhooks demo``, ``python -m pyhooks config``."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -26,8 +27,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from pyhooks import demo
 
         return demo.main(epochs=options.epochs, seed=options.seed, threads=options.threads, save_dir=options.save_dir)
+    if options.command == "config":
+        return _config(options)
     parser.print_help()
     return 2
+
+
+def _config(options: argparse.Namespace) -> int:
+    """Print what was asked for, one a line."""
+    from pyhooks import paths
+
+    answers = {
+        "includedir": lambda: str(paths.include_dir()),
+        "cmakedir": lambda: str(paths.cmake_dir()),
+        "cflags": lambda: shlex.join(paths.compile_flags(torch=options.torch)),
+        "ldflags": lambda: shlex.join(paths.link_flags(torch=options.torch)),
+    }
+    for name in options.asked:
+        print(answers[name]())
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,6 +61,22 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--save-dir", type=Path, default=None, help="the run's folder (default: runs/train, runs/train2, ...)"
     )
+    config = commands.add_parser(
+        "config",
+        help="say how to compile a plugin",
+        description="Says how to compile a plugin: g++ $(python -m pyhooks config --cflags) my_hooks.cpp "
+        "$(python -m pyhooks config --ldflags) -o libmy_hooks.so",
+    )
+    config.set_defaults(asked=[])
+    asked = {
+        "includedir": "folder of the headers",
+        "cmakedir": "folder for CMake's pyhooks_DIR",
+        "cflags": "flags that compile a plugin",
+        "ldflags": "flags that link it, to follow its objects",
+    }
+    for name, what in asked.items():
+        config.add_argument(f"--{name}", dest="asked", action="append_const", const=name, help=what)
+    config.add_argument("--torch", action="store_true", help="flags for a plugin that includes torch's headers")
     return parser
 
 

@@ -20,6 +20,10 @@ class CallbackError(PyhooksError, RuntimeError):
     """A native callback failed; the message names callback, event, epoch and batch."""
 
 
+class PluginError(PyhooksError, RuntimeError):
+    """A plugin could not be built, or what was loaded is not one for this pyhooks; the message says what to do."""
+
+
 class CaptureError(PyhooksError, RuntimeError):
     """A training step could not be captured as a graph.
 

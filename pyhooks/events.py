@@ -13,7 +13,7 @@ NATIVE_WAYS = """Python runs between epochs only, because a Python call per batc
 training step. Instead:
   - use an event Python may listen to, as on_train_epoch_end, and read trainer.history.batch there: it holds them all;
   - use a built-in native callback: pyhooks.native.GradClip, NaNGuard, LossMeter, ...;
-  - write a native callback in C++ (csrc/include/pyhooks/callback.h) and register it with PYHOOKS_CALLBACK;
+  - write one in C++, a source that ends with PYHOOKS_CALLBACK, and load it with pyhooks.load_plugin("my_hooks.cpp");
   - log values from a native callback with ctx.log(name, value) and look at trainer.metrics[name] after the epoch."""
 
 

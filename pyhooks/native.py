@@ -117,10 +117,10 @@ def _plain(name: str, key: str, value: object) -> OptionValue:
 
 
 def available() -> dict[str, str]:
-    """The registered native callbacks: name to what it does.
+    """The registered native callbacks, those of loaded plugins too: name to what it does.
 
     Example:
         >>> available()["nan_guard"]
         "Stops training when a batch's loss is not finite, naming the batch."
     """
-    return {name: what for name, what, _ in _C.native_callbacks()}
+    return {native.name: native.help for native in _C.native_classes("callback")}

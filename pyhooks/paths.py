@@ -1,10 +1,23 @@
-"""Where the installed package keeps what C++ needs: headers, the core library, the CMake package."""
+"""What C++ needs of the installed package: headers, the core library, the CMake package, and the flags to use."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
+
+cmake_prefix_path = str(_PACKAGE)
+"""What to add to ``CMAKE_PREFIX_PATH``, so that ``find_package(pyhooks)`` finds this package."""
+
+
+def get_include() -> str:
+    """The folder to compile plugins with (``-I``), as ``numpy.get_include()``.
+
+    Example:
+        >>> get_include() == str(include_dir())
+        True
+    """
+    return str(include_dir())
 
 
 def include_dir() -> Path:
@@ -35,6 +48,49 @@ def cmake_dir() -> Path:
         True
     """
     return _existing("share/cmake/pyhooks")
+
+
+def compile_flags(*, torch: bool = False) -> list[str]:
+    """Flags that compile a plugin's source.
+
+    Args:
+        torch: with torch's headers, for a plugin that looks into tensors. Default: without.
+
+    Returns:
+        The flags, unquoted. Nothing but the plugin's entry is exported, so that two plugins' classes of one name
+        never meet.
+
+    Example:
+        >>> compile_flags()[0]
+        '-std=c++20'
+    """
+    flags = ["-std=c++20", "-fPIC", "-fvisibility=hidden", f"-I{include_dir()}"]
+    if torch:
+        headers = _torch_dir() / "include"
+        flags += ["-isystem", str(headers), "-isystem", str(headers / "torch/csrc/api/include")]
+    return flags
+
+
+def link_flags(*, torch: bool = False) -> list[str]:
+    """Flags that link a plugin's objects, to follow them. Libraries it does not use leave no trace in it.
+
+    Args:
+        torch: with torch's libraries. Default: without; a plugin never links against pyhooks itself.
+
+    Example:
+        >>> link_flags()
+        ['-shared']
+    """
+    if not torch:
+        return ["-shared"]
+    libraries = _torch_dir() / "lib"
+    return ["-shared", f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-Wl,--as-needed", "-lc10", "-ltorch_cpu"]
+
+
+def _torch_dir() -> Path:
+    import torch
+
+    return Path(torch.__file__).resolve().parent
 
 
 def _existing(name: str) -> Path:

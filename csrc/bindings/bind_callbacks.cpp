@@ -3,6 +3,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/errors.h"
+#include "bindings/listener.h"
 #include "bindings/python_callback.h"
 #include "core/dispatcher.h"
 #include "core/registry.h"
@@ -38,24 +39,6 @@ py::list events() {
   for (const EventInfo& event : kEvents) result.append(py::make_tuple(std::string(event.name), kind_name(event.kind)));
   return result;
 }
-
-py::list native_callbacks() {
-  py::list result;
-  for (const CallbackInfo& info : callback_infos()) {
-    py::list options;
-    for (const OptionSpec& spec : info.options)
-      options.append(py::make_tuple(spec.name, spec.type, spec.default_value, spec.help));
-    result.append(py::make_tuple(info.name, info.help, options));
-  }
-  return result;
-}
-
-// A callback object together with the events it overrides.
-struct Listener {
-  std::shared_ptr<Callback> callback;
-  EventMask events;
-  bool native;
-};
 
 py::dict registration_info(const Registration& registration) {
   py::dict info;
@@ -179,8 +162,6 @@ void collectable(PyHeapTypeObject* heap_type) {
 
 void bind_callbacks(py::module_& module) {
   module.def("events", events, "All events as (name, kind), kind one of 'run', 'epoch', 'batch'.");
-  module.def("native_callbacks", native_callbacks,
-             "The registered native callbacks as (name, help, options); an option is (name, type, default, help).");
 
   py::class_<Listener>(module, "Listener", "A callback and the events it overrides.")
       .def_property_readonly("events",
@@ -197,7 +178,7 @@ void bind_callbacks(py::module_& module) {
   module.def(
       "make_callback",
       [](const std::string& name, const std::map<std::string, OptionValue>& options) {
-        return translated([&] { return Listener{make_callback(name, options), find_callback(name).events, true}; });
+        return translated([&] { return native_listener(find_callback(name), options); });
       },
       py::arg("name"), py::arg("options"),
       "Makes a registered native callback; ValueError for wrong names or options.");

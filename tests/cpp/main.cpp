@@ -2,6 +2,7 @@
 #include <string_view>
 
 #include "check.h"
+#include "core/registry.h"
 
 namespace {
 
@@ -22,6 +23,7 @@ bool passes(const check::Test& test) {
 
 int main(int argc, char** argv) {
   const std::string_view part = argc > 1 ? argv[1] : "";
+  pyhooks::register_own_classes();
   int passed = 0;
   int failed = 0;
   for (const check::Test& test : check::tests()) {

@@ -24,9 +24,9 @@ class Probe final : public Callback {
   Options options_;
 };
 
-PYHOOKS_CALLBACK(Probe, "test_probe", "Shows its options.", {"size", "int", std::int64_t{3}, "how many"},
+PYHOOKS_CALLBACK(Probe, "test_probe", "Shows its options.", {"size", "int", 3, "how many"},
                  {"rate", "float", 0.5, "how fast"}, {"on", "bool", true, "whether"},
-                 {"name", "str", std::string("probe"), "what it is called"}, {"limit", "float", {}, "None: no limit"});
+                 {"name", "str", "probe", "what it is called"}, {"limit", "float", {}, "None: no limit"});
 
 using Logged = std::vector<std::pair<std::string, double>>;
 

@@ -1,27 +1,28 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
-#include <vector>
 
 namespace pyhooks {
 
-/// The value of an option. std::monostate is Python's None: "not set".
+/// The value of an option. std::monostate, written {}, is Python's None: "not set".
 using OptionValue = std::variant<std::monostate, bool, std::int64_t, double, std::string>;
 
-/// One keyword option of a callback. The type of `default_value` is the option's type (an unset default says `type`).
+/// One keyword option of a registered class, as `{"beta", "float", 0.9, "decay of the mean"}`.
 struct OptionSpec {
-  std::string name;
-  std::string type;  ///< "bool", "int", "float" or "str"
-  OptionValue default_value;
+  std::string name;           ///< a Python identifier
+  std::string type;           ///< "bool", "int", "float" or "str"
+  OptionValue default_value;  ///< of that type; {}: the option may be left unset
   std::string help;
 };
 
-/// The options a callback is made with: defaults filled in, names and types already checked.
+/// The options an object is made with: defaults filled in, names and types already checked.
 class Options {
  public:
   explicit Options(std::map<std::string, OptionValue> values) : values_(std::move(values)) {}
@@ -29,14 +30,28 @@ class Options {
   /// Whether the option has a value (is not None).
   bool has(const std::string& name) const { return !std::holds_alternative<std::monostate>(at(name)); }
 
-  /// The option's value. Throws std::invalid_argument where it is unset or of another type.
+  /// The option's value: get<bool>, get<std::int64_t>, get<double>, get<std::string>; or another integer or floating type
+  /// than these, converted. Throws std::invalid_argument where the option is unset, of another kind, or too large for T.
   template <class T>
   T get(const std::string& name) const {
-    if (const T* value = std::get_if<T>(&at(name))) return *value;
-    throw std::invalid_argument("option '" + name + "' is not set, or is asked for as another type than declared");
+    const auto* value = std::get_if<Stored<T>>(&at(name));
+    if (!value)
+      throw std::invalid_argument("option '" + name + "' is not set, or is asked for as another type than declared");
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+      if (!std::in_range<T>(*value))
+        throw std::invalid_argument("option '" + name + "' is " + std::to_string(*value) + "; it must be from " +
+                                    std::to_string(std::numeric_limits<T>::min()) + " to " +
+                                    std::to_string(std::numeric_limits<T>::max()));
+    return static_cast<T>(*value);
   }
 
  private:
+  /// As what a T is kept.
+  template <class T>
+  using Stored = std::conditional_t<std::is_same_v<T, bool>, bool,
+                                    std::conditional_t<std::is_integral_v<T>, std::int64_t,
+                                                       std::conditional_t<std::is_floating_point_v<T>, double, T>>>;
+
   const OptionValue& at(const std::string& name) const {
     auto found = values_.find(name);
     if (found == values_.end()) throw std::invalid_argument("no option '" + name + "' is declared");

@@ -1,45 +1,60 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
-#include <utility>
+#include <type_traits>
 #include <vector>
 
 #include "pyhooks/callback.h"
+#include "pyhooks/library.h"
 #include "pyhooks/options.h"
-#include "pyhooks/version.h"
 
 namespace pyhooks {
 
-/// What the registry knows of a native callback class.
-struct CallbackInfo {
-  std::string name;  ///< registry name, as "grad_clip"
+/// What there is to know of a class whose objects are made by name.
+struct ClassInfo {
+  std::string kind;        ///< what its objects are: "callback"
+  std::string name;        ///< registry name, as "grad_clip"; of a plugin's class "my_hooks/noise_scale"
+  std::string class_name;  ///< the class as C++ calls it, without namespaces
   std::string help;
   std::vector<OptionSpec> options;
-  EventMask events = 0;
-  std::function<std::shared_ptr<Callback>(const Options&)> make;
+  EventMask events = 0;  ///< those that a callback overrides
+  /// Makes an object. It points to the kind's base class: Callback.
+  std::shared_ptr<void> (*make)(const Options&) = nullptr;
 };
 
-/// The registered callback classes. One list for the whole process.
-inline std::vector<CallbackInfo>& callback_infos() {
-  static std::vector<CallbackInfo> infos;
-  return infos;
+#pragma GCC visibility push(hidden)
+namespace detail {
+
+template <class Base, class T>
+std::shared_ptr<void> make(const Options& options) {
+  static_assert(
+      std::is_constructible_v<T, const Options&> || std::is_default_constructible_v<T>,
+      "a registered class has a public constructor that takes const pyhooks::Options&, or one without arguments");
+  std::shared_ptr<Base> made;
+  if constexpr (std::is_constructible_v<T, const Options&>)
+    made = std::make_shared<T>(options);
+  else
+    made = std::make_shared<T>();
+  return made;
 }
 
-namespace detail {
 template <class T>
-bool register_callback(std::string name, std::string help, std::vector<OptionSpec> options) {
-  callback_infos().push_back({std::move(name), std::move(help), std::move(options), overridden_events<T>(),
-                              [](const Options& given) { return std::make_shared<T>(given); }});
-  return true;
+ClassInfo callback_info(std::string name, std::string class_name, std::string help, std::vector<OptionSpec> options) {
+  return {"callback",         std::move(name),        std::move(class_name), std::move(help),
+          std::move(options), overridden_events<T>(), &make<Callback, T>};
 }
+
 }  // namespace detail
+#pragma GCC visibility pop
 
 }  // namespace pyhooks
 
-/// Registers a callback class under a name: the last line of a callback's file. `Class` is constructible from
-/// `const pyhooks::Options&`; what follows `help` are its options, as `{"beta", "float", 0.9, "decay of the mean"}`.
-#define PYHOOKS_CALLBACK(Class, name, help, ...)                  \
-  [[maybe_unused]] static const bool pyhooks_registered_##Class = \
-      ::pyhooks::detail::register_callback<Class>(name, help, std::vector<::pyhooks::OptionSpec>{__VA_ARGS__})
+/// Registers a callback class under a name: the last line of a callback's file. `Class` has a public constructor that
+/// takes `const pyhooks::Options&`, or one without arguments. What follows `help` are its options, each as
+/// `{"beta", "float", 0.9, "decay of the mean"}`: name, type, default, help.
+///
+///     PYHOOKS_CALLBACK(Target, "target", "Stops training when the loss is small.",
+///                      {"loss", "float", 0.01, "stop below this"});
+#define PYHOOKS_CALLBACK(Class, name, help, ...) \
+  PYHOOKS_REGISTER(::pyhooks::detail::callback_info<Class>(name, #Class, help, {__VA_ARGS__}))
