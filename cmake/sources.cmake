@@ -70,6 +70,7 @@ set(PYHOOKS_TEST_SOURCES
   tests/cpp/test_loop_updates.cpp
   tests/cpp/test_plan.cpp
   tests/cpp/test_plan_errors.cpp
+  tests/cpp/test_plugin_loader.cpp
   tests/cpp/test_prefetch.cpp
   tests/cpp/test_recorder.cpp
   tests/cpp/test_registry.cpp
@@ -81,6 +82,10 @@ set(PYHOOKS_TEST_SOURCES
 
 set(PYHOOKS_FUZZ_SOURCES
   tests/cpp/fuzz_dispatch.cpp
+# A library that the tests load.
+set(PYHOOKS_TEST_PLUGIN_SOURCES
+  tests/cpp/plugin_one.cpp
+  tests/cpp/plugin_two.cpp
 )
 
 set(PYHOOKS_BENCH_SOURCES

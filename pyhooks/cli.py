@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return demo.main(epochs=options.epochs, seed=options.seed, threads=options.threads, save_dir=options.save_dir)
     if options.command == "config":
+        if not options.asked:
+            parser.error("config wants one or more of --includedir, --cmakedir, --cflags, --ldflags")
         return _config(options)
     parser.print_help()
     return 2

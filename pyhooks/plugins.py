@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import inspect
+import keyword
 import os
 import shutil
 import tempfile
@@ -229,6 +230,8 @@ def _class(plugin: str, native: _C.NativeClass) -> type[PluginCallback]:
 
 
 def _parameter(name: str, type_name: str, default: OptionValue, _: str) -> inspect.Parameter:
+    if keyword.iskeyword(name):
+        raise PluginError(f"an option is called {name!r}, which no keyword argument can be: give it another name")
     annotation: Any = _TYPES[type_name] | None if default is None else _TYPES[type_name]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,12 +14,16 @@ ROOT = Path(__file__).resolve().parents[1]
 EXPECTED = {
     "quickstart.py": r"Epoch 10 complete\. Current fitness: -0\.\d+\nResult\(epochs_run=10, .*val/accuracy=0\.\d+\)",
     "custom_callback.py": r"stopped: good_enough: 97 % is enough \[epoch \d+\]",
+    "plugin.py": r"noise of the loss: 0\.\d+ in the first epoch, 0\.\d+ in the last\n$",
     "resume.py": r"bit-identical to the run that never stopped: True",
 }
 
 
 def run(script: Path, folder: Path) -> str:
-    done = subprocess.run([sys.executable, str(script)], cwd=folder, capture_output=True, text=True, timeout=300)
+    environment = {**os.environ, "PYHOOKS_CACHE": str(folder / "cache")}
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout

@@ -49,9 +49,9 @@ void check_option(const ClassInfo& info, OptionSpec& spec, std::set<std::string>
   if (!is_identifier(spec.name)) refuse("by a name that cannot be a keyword argument");
   if (!names.insert(spec.name).second) refuse("twice");
   if (!std::set<std::string>{"bool", "int", "float", "str"}.contains(spec.type))
-    refuse("as a '" + spec.type + "'; it must be bool, int, float or str");
+    refuse("of type '" + spec.type + "'; it must be bool, int, float or str");
   if (!std::holds_alternative<std::monostate>(spec.default_value) && !fits(spec.type, spec.default_value))
-    refuse("as a " + spec.type + ", but its default is a " + type_of(spec.default_value));
+    refuse("of type " + spec.type + ", but its default is of type " + type_of(spec.default_value));
 }
 
 void check(std::vector<ClassInfo>& classes) {

@@ -16,6 +16,12 @@ class NoiseScale final : public pyhooks::Callback {
 
   std::vector<std::string> logs() const override { return {"noise_scale"}; }
 
+  void state(pyhooks::State& state) override {  // kept in checkpoints
+    state.field("mean", mean_);
+    state.field("square", square_);
+    state.field("weight", weight_);
+  }
+
   void on_train_start(pyhooks::Context&) override { mean_ = square_ = weight_ = 0; }
 
   void on_train_batch_end(pyhooks::BatchContext& ctx) override {

@@ -1,4 +1,6 @@
 #include <cmath>
+#include <deque>
+#include <utility>
 
 #include "check.h"
 #include "compare.h"
@@ -95,4 +97,60 @@ TEST(options_say_what_is_asked_wrongly) {
   CHECK_THROWS(options.get<std::string>("number"), std::invalid_argument);
   CHECK_THROWS(options.get<double>("nowhere"), std::invalid_argument);
   CHECK_THROWS(options.has("nowhere"), std::invalid_argument);
+}
+
+TEST(options_convert_to_the_type_asked_for) {
+  const Options options({{"number", std::int64_t{300}}, {"share", 0.25}, {"name", std::string("x")}, {"on", true}});
+  CHECK(options.get<int>("number") == 300);
+  CHECK(options.get<std::uint64_t>("number") == 300);
+  CHECK(options.get<float>("share") == 0.25F);
+  CHECK_THROWS(options.get<std::int8_t>("number"), std::invalid_argument);
+  CHECK_THROWS(options.get<int>("on"), std::invalid_argument);
+  CHECK_THROWS(options.get<double>("number"), std::invalid_argument);
+}
+
+namespace {
+
+// What registering a library with these classes says.
+std::string registering(const std::vector<ClassInfo (*)()>& classes) {
+  const void* own = std::exchange(detail::this_library.classes, nullptr);
+  std::deque<detail::Entry> entries;
+  for (const auto describe : classes) entries.emplace_back("", describe);
+  const pyhooks_library library = detail::this_library;
+  detail::this_library.classes = own;
+  try {
+    register_classes(library, "bad");
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "registered";
+}
+
+ClassInfo with_options(std::vector<OptionSpec> options) {
+  return detail::callback_info<Probe>("declared", "test::Declared", "Says something.", std::move(options));
+}
+
+}  // namespace
+
+TEST(registry_refuses_classes_declared_wrongly_and_registers_none) {
+  const std::size_t before = registered_classes("callback").size();
+  CHECK(registering({[] { return with_options({{"rate", "double", 0.5, ""}}); }}) ==
+        "Declared declares option 'rate' of type 'double'; it must be bool, int, float or str");
+  CHECK(registering({[] { return with_options({{"rate", "int", 0.5, ""}}); }}) ==
+        "Declared declares option 'rate' of type int, but its default is of type float");
+  CHECK(registering({[] { return with_options({{"two words", "int", 1, ""}}); }}) ==
+        "Declared declares option 'two words' by a name that cannot be a keyword argument");
+  CHECK(registering({[] { return with_options({{"rate", "int", 1, ""}, {"rate", "int", 1, ""}}); }}) ==
+        "Declared declares option 'rate' twice");
+  CHECK(registering({[] { return with_options({}); }, [] { return with_options({}); }}) ==
+        "two classes are registered as callback 'declared'");
+  CHECK(registered_classes("callback").size() == before);
+}
+
+TEST(registry_gives_the_newest_of_a_name_and_keeps_the_others) {
+  CHECK(registering({[] { return with_options({{"rate", "float", 1, ""}}); }}) == "registered");
+  const ClassInfo& old = find_callback("bad/declared");
+  CHECK(registering({[] { return with_options({{"rate", "float", 2, ""}}); }}) == "registered");
+  CHECK(std::get<double>(find_callback("bad/declared").options[0].default_value) == 2);
+  CHECK(std::get<double>(old.options[0].default_value) == 1);
 }

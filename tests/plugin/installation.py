@@ -25,22 +25,10 @@ class Installation(NamedTuple):
     python: Path
     environment: dict[str, str]
 
-    def run(self, program: str, folder: Path, **variables: str) -> str:
+    def run(self, program: str, folder: Path, *arguments: object, **variables: str) -> str:
         """Run a Python program in a folder; return what it printed."""
         (folder / "program.py").write_text(program)
-        return self.command([self.python, "program.py"], folder, **variables)
-
-    def start(self, program: str, folder: Path, **variables: str) -> subprocess.Popen[str]:
-        """Start a Python program, to be waited for."""
-        (folder / "program.py").write_text(program)
-        return subprocess.Popen(
-            [self.python, "program.py"],
-            cwd=folder,
-            env={**self.environment, **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return self.command([self.python, "program.py", *arguments], folder, **variables)
 
     def command(self, words: list[Any], folder: Path, **variables: str) -> str:
         """Run a command in a folder; return what it printed."""
