@@ -34,7 +34,12 @@ set(PYHOOKS_DATA_SOURCES
 set(PYHOOKS_CALLBACKS_SOURCES
   csrc/callbacks/grad_clip.cpp
   csrc/callbacks/loss_meter.cpp
+  csrc/callbacks/loss_spike.cpp
+  csrc/callbacks/lr_monitor.cpp
   csrc/callbacks/nan_guard.cpp
+  csrc/callbacks/step_timer.cpp
+  csrc/callbacks/throughput.cpp
+  csrc/callbacks/time_limit.cpp
 )
 
 set(PYHOOKS_CUDA_SOURCES
@@ -62,12 +67,14 @@ set(PYHOOKS_TEST_SOURCES
   tests/cpp/test_events.cpp
   tests/cpp/test_fused.cpp
   tests/cpp/test_graph_engine.cpp
+  tests/cpp/test_guards.cpp
   tests/cpp/test_loop_errors.cpp
   tests/cpp/test_loop_events.cpp
   tests/cpp/test_loop_metrics.cpp
   tests/cpp/test_loop_requests.cpp
   tests/cpp/test_loop_stops.cpp
   tests/cpp/test_loop_updates.cpp
+  tests/cpp/test_memory_copy.cpp
   tests/cpp/test_plan.cpp
   tests/cpp/test_plan_errors.cpp
   tests/cpp/test_plugin_loader.cpp
@@ -78,6 +85,7 @@ set(PYHOOKS_TEST_SOURCES
   tests/cpp/test_snapshot.cpp
   tests/cpp/test_state.cpp
   tests/cpp/test_tensor_source.cpp
+  tests/cpp/test_watchers.cpp
 )
 
 set(PYHOOKS_FUZZ_SOURCES

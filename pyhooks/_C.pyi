@@ -145,6 +145,7 @@ class Loop:
     epochs: int
     start_epoch: int
     start_step: int
+    start_lr_factor: float
     accumulate: int
     clip_norm: float | None
     clip_value: float | None
@@ -195,6 +196,8 @@ class Loop:
     def best_epoch(self) -> int: ...
     @property
     def epochs_run(self) -> int: ...
+    @property
+    def lr_factor(self) -> float: ...
     @property
     def epoch_seconds(self) -> float: ...
     @property

@@ -26,8 +26,8 @@ class NativeCallback:
         ValueError: no such callback, or options it does not take.
 
     Example:
-        >>> NativeCallback("nan_guard").events
-        ['on_train_batch_end']
+        >>> NativeCallback("loss_meter").events
+        ['on_train_start', 'on_train_batch_end']
     """
 
     def __init__(self, name: str, /, **options: OptionValue) -> None:
@@ -69,20 +69,6 @@ class GradClip(_BuiltIn):
         super().__init__(self.registry_name, max_norm=max_norm, max_value=max_value)
 
 
-class NaNGuard(_BuiltIn):
-    """Stops training when a batch's loss is not finite; ``trainer.stop_reason`` names the batch.
-
-    Example:
-        >>> NaNGuard()
-        NaNGuard()
-    """
-
-    registry_name = "nan_guard"
-
-    def __init__(self) -> None:
-        super().__init__(self.registry_name)
-
-
 class LossMeter(_BuiltIn):
     """Logs an exponential moving average of the loss for every batch.
 
@@ -120,7 +106,10 @@ def available() -> dict[str, str]:
     """The registered native callbacks, those of loaded plugins too: name to what it does.
 
     Example:
-        >>> available()["nan_guard"]
-        "Stops training when a batch's loss is not finite, naming the batch."
+        >>> available()["loss_meter"]
+        'Logs a moving average of the loss for every batch.'
     """
     return {native.name: native.help for native in _C.native_classes("callback")}
+
+
+from pyhooks.native_guards import *  # noqa: E402, F403

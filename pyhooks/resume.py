@@ -59,6 +59,7 @@ class Snapshot:
         meta = {
             "epochs_done": len(history),
             "global_step": trainer.global_step,
+            "lr_factor": fit.loop.lr_factor,
             "best_fitness": trainer.best_fitness,
             "best_epoch": trainer.best_epoch,
             "history": history,
@@ -99,6 +100,7 @@ class Snapshot:
                 "ask for more epochs to go on"
             )
         loop.start_epoch, loop.start_step = meta["epochs_done"], meta["global_step"]
+        loop.start_lr_factor = meta.get("lr_factor", 1.0)
         best_epoch = -1 if meta["best_epoch"] is None else meta["best_epoch"]
         loop.restore(meta["best_fitness"], best_epoch, meta["history"])
         fit.callback_states = self._native()

@@ -165,6 +165,7 @@ void bind_config(py::class_<PythonLoop>& loop) {
   field("epochs", &LoopConfig::epochs);
   field("start_epoch", &LoopConfig::start_epoch);
   field("start_step", &LoopConfig::start_step);
+  field("start_lr_factor", &LoopConfig::start_lr_factor);
   field("accumulate", &LoopConfig::accumulate);
   field("clip_norm", &LoopConfig::clip_norm);
   field("clip_value", &LoopConfig::clip_value);
@@ -278,6 +279,7 @@ void bind_loop(py::module_& module) {
                                const auto copied = self.loop.books(std::mem_fn(&Loop::snapshots));
                                return to_list(copied);
                              })
+      .def_property_readonly("lr_factor", [](const PythonLoop& self) { return self.loop.lr_factor(); })
       .def_property_readonly("epoch_seconds", [](const PythonLoop& self) { return self.loop.epoch_seconds(); })
       .def_property_readonly("epochs_run", [](const PythonLoop& self) { return self.loop.epochs_run(); });
   bind_config(loop);

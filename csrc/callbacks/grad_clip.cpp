@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "pyhooks/clip.h"
+#include "pyhooks/option_checks.h"
 #include "pyhooks/plugin.h"
 
 namespace pyhooks {
@@ -11,9 +12,9 @@ namespace pyhooks {
 /// Clips gradients in place before each optimizer step, by total norm, by value, or by norm and then by value.
 class GradClip final : public Callback {
  public:
-  explicit GradClip(const Options& options) {
-    if (options.has("max_norm")) max_norm_ = positive(options, "max_norm");
-    if (options.has("max_value")) max_value_ = positive(options, "max_value");
+  explicit GradClip(const Options& options)
+      : max_norm_(checked::positive_or_none(options, "GradClip", "max_norm")),
+        max_value_(checked::positive_or_none(options, "GradClip", "max_value")) {
     if (!max_norm_ && !max_value_)
       throw std::invalid_argument("GradClip wants max_norm, max_value or both; it was given neither");
   }
@@ -30,13 +31,6 @@ class GradClip final : public Callback {
   }
 
  private:
-  static double positive(const Options& options, const std::string& name) {
-    const double value = options.get<double>(name);
-    if (!(value > 0))
-      throw std::invalid_argument("GradClip: " + name + " is " + std::to_string(value) + "; it must be above 0");
-    return value;
-  }
-
   std::optional<double> max_norm_;
   std::optional<double> max_value_;
   std::vector<at::Tensor> grads_;

@@ -1,6 +1,6 @@
-#include <stdexcept>
 #include <string>
 
+#include "pyhooks/option_checks.h"
 #include "pyhooks/plugin.h"
 
 namespace pyhooks {
@@ -10,10 +10,7 @@ namespace pyhooks {
 class LossMeter final : public Callback {
  public:
   explicit LossMeter(const Options& options)
-      : decay_(options.get<double>("decay")), name_(options.get<std::string>("name")) {
-    if (!(decay_ >= 0 && decay_ < 1))
-      throw std::invalid_argument("LossMeter: decay is " + std::to_string(decay_) + "; it must be in [0, 1)");
-  }
+      : decay_(checked::decay(options, "LossMeter", "decay")), name_(options.get<std::string>("name")) {}
 
   std::vector<std::string> logs() const override { return {name_}; }
 

@@ -153,6 +153,16 @@ void Loop::train_batch() {
   publish(++progress_.batch);
   times_.step = clock() - start - times_.callbacks;
   step_times_ = times_;
+  if (timing_) record_times();
+}
+
+// Into the batch's row, which is open until the next one's.
+void Loop::record_times() {
+  write([&] {
+    recorder_.set("time/data", step_times_.data);
+    recorder_.set("time/step", step_times_.step);
+    recorder_.set("time/callbacks", step_times_.callbacks);
+  });
 }
 
 void Loop::backward_done() {

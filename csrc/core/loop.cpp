@@ -13,6 +13,7 @@ void Loop::run() {
   progress_.epochs = config.epochs;
   progress_.epoch = config.start_epoch;
   progress_.global_step = config.start_step;
+  lr_factor_ = config.start_lr_factor;
   run_start_ += seconds();
   try {
     dispatcher_->fire<Event::on_pretrain_routine_start>(context_);

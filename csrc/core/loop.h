@@ -67,6 +67,7 @@ struct LoopConfig {
   std::int64_t epochs = 1;
   std::int64_t start_epoch = 0;  ///< above 0: on_resume fires
   std::int64_t start_step = 0;
+  double start_lr_factor = 1;  ///< what `scale_lr` has come to in the run this one goes on from
   std::int64_t accumulate = 1;
   std::optional<double> clip_norm;
   std::optional<double> clip_value;
@@ -127,6 +128,8 @@ class Loop final : public Host {
   std::optional<double> best_fitness() const { return best_fitness_; }
   std::int64_t best_epoch() const { return best_epoch_; }
   std::int64_t epochs_run() const { return epochs_run_; }
+  /// What `scale_lr` has multiplied the learning rates of a schedule per batch by so far.
+  double lr_factor() const { return lr_factor_; }
   Peek peek() const { return peek_.load(); }
 
   // Host: what contexts ask for (loop_host.cpp).
@@ -200,6 +203,7 @@ class Loop final : public Host {
   void validate_batch();
   void apply_schedule();
   void record();
+  void record_times();
   void check_outside();
   void check_outside_votes();
   void start_part(Part part, std::int64_t batches);

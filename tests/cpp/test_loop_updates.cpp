@@ -81,6 +81,18 @@ TEST(loop_schedule_sets_each_optimizer_step) {
   CHECK(recorded == std::vector<double>{0.1, 0.1, 0.2, 0.2, 0.3, 0.4, 0.4, 0.5, 0.5, 0.6});
 }
 
+TEST(loop_schedule_is_scaled_as_in_the_run_it_goes_on_from) {
+  Training training(1, {{1}, {1}});
+  training.loop.config.hooks.begin_epoch = [](std::int64_t) { return rates({0.1, 0.2}); };
+  training.loop.config.start_lr_factor = 0.5;
+  training.trace->also_batch = [](const std::string& note, BatchContext& ctx) {
+    if (note == "on_train_batch_end 0.0") ctx.scale_lr(0.5);
+  };
+  training.loop.run();
+  CHECK(used(training) == (std::vector<double>{0.05, 0.05}));
+  CHECK(training.loop.lr_factor() == 0.25);
+}
+
 TEST(loop_schedule_is_told_how_many_steps_were_made_when_cut_short) {
   Training training(2, {{1}, {1}, {1}});
   std::vector<std::int64_t> made;
