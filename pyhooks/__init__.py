@@ -15,22 +15,27 @@ _build_check.check()
 from pyhooks import callbacks, errors, metrics, native  # noqa: E402
 from pyhooks._build_info import PYHOOKS_VERSION as __version__  # noqa: E402
 from pyhooks.callbacks import Callback  # noqa: E402
-from pyhooks.errors import CallbackError, CaptureError, PyhooksError, UserStepError  # noqa: E402
+from pyhooks.errors import CallbackError, CaptureError, PyhooksError, TriggerError, UserStepError  # noqa: E402
 from pyhooks.history import History, Result  # noqa: E402
 from pyhooks.trainer import Trainer  # noqa: E402
+from pyhooks.triggers import Firing, call, when  # noqa: E402
 
 __all__ = [
     "Callback",
     "CallbackError",
     "CaptureError",
+    "Firing",
     "History",
     "PyhooksError",
     "Result",
     "Trainer",
+    "TriggerError",
     "UserStepError",
     "__version__",
+    "call",
     "callbacks",
     "errors",
     "metrics",
     "native",
+    "when",
 ]

@@ -20,6 +20,10 @@ class CallbackError(PyhooksError, RuntimeError):
     """A native callback failed; the message names callback, event, epoch and batch."""
 
 
+class TriggerError(PyhooksError, ValueError):
+    """A trigger's expression or action is wrong; the message ends with the text and a caret under the character."""
+
+
 class CaptureError(PyhooksError, RuntimeError):
     """A training step could not be captured as a graph.
 

@@ -7,6 +7,7 @@
 #include "core/dispatcher.h"
 #include "core/registry.h"
 #include "core/state_map.h"
+#include "triggers/firings.h"
 
 namespace py = pybind11;
 using namespace pyhooks;
@@ -56,6 +57,20 @@ struct Listener {
   EventMask events;
   bool native;
 };
+
+// What a trigger has kept since the last call: tuples of epoch, batch, step, and the values by name.
+py::list take_firings(const Listener& listener) {
+  auto* firings = dynamic_cast<triggers::Firings*>(listener.callback.get());
+  if (!firings) throw py::type_error("only triggers have firings");
+  const std::vector<std::string> names = firings->names();
+  py::list result;
+  for (const triggers::Firing& firing : firings->take()) {
+    py::dict values;
+    for (std::size_t i = 0; i < names.size(); ++i) values[py::str(names[i])] = firing.values[i];
+    result.append(py::make_tuple(firing.epoch, firing.batch, firing.step, values));
+  }
+  return result;
+}
 
 py::dict registration_info(const Registration& registration) {
   py::dict info;
@@ -192,12 +207,18 @@ void bind_callbacks(py::module_& module) {
                                return names;
                              })
       .def_property_readonly("native", [](const Listener& self) { return self.native; })
-      .def_property_readonly("logs", [](const Listener& self) { return self.callback->logs(); });
+      .def_property_readonly("logs", [](const Listener& self) { return self.callback->logs(); })
+      .def("take_firings", take_firings,
+           "Of a trigger with the action call: (epoch, batch, step, values by name) each.");
 
   module.def(
       "make_callback",
       [](const std::string& name, const std::map<std::string, OptionValue>& options) {
-        return translated([&] { return Listener{make_callback(name, options), find_callback(name).events, true}; });
+        return translated([&] {
+          std::shared_ptr<Callback> callback = make_callback(name, options);
+          const EventMask events = callback->wants(find_callback(name).events);
+          return Listener{std::move(callback), events, true};
+        });
       },
       py::arg("name"), py::arg("options"),
       "Makes a registered native callback; ValueError for wrong names or options.");
