@@ -42,6 +42,20 @@ set(PYHOOKS_CALLBACKS_SOURCES
   csrc/callbacks/time_limit.cpp
 )
 
+set(PYHOOKS_TRIGGERS_SOURCES
+  csrc/triggers/actions.cpp
+  csrc/triggers/builder.cpp
+  csrc/triggers/error.cpp
+  csrc/triggers/functions.cpp
+  csrc/triggers/grad_norm.cpp
+  csrc/triggers/lexer.cpp
+  csrc/triggers/machine.cpp
+  csrc/triggers/names.cpp
+  csrc/triggers/parser.cpp
+  csrc/triggers/trigger.cpp
+  csrc/triggers/window.cpp
+)
+
 set(PYHOOKS_CUDA_SOURCES
 )
 
@@ -64,6 +78,7 @@ set(PYHOOKS_TEST_SOURCES
   tests/cpp/test_dispatcher.cpp
   tests/cpp/test_dispatcher_changes.cpp
   tests/cpp/test_dispatcher_manners.cpp
+  tests/cpp/test_dispatcher_wishes.cpp
   tests/cpp/test_events.cpp
   tests/cpp/test_fused.cpp
   tests/cpp/test_graph_engine.cpp
@@ -85,11 +100,16 @@ set(PYHOOKS_TEST_SOURCES
   tests/cpp/test_snapshot.cpp
   tests/cpp/test_state.cpp
   tests/cpp/test_tensor_source.cpp
+  tests/cpp/test_trigger_language.cpp
+  tests/cpp/test_trigger_windows.cpp
+  tests/cpp/test_triggers.cpp
   tests/cpp/test_watchers.cpp
 )
 
 set(PYHOOKS_FUZZ_SOURCES
   tests/cpp/fuzz_dispatch.cpp
+)
+
 # A library that the tests load.
 set(PYHOOKS_TEST_PLUGIN_SOURCES
   tests/cpp/plugin_one.cpp

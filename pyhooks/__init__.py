@@ -15,23 +15,34 @@ _build_check.check()
 from pyhooks import callbacks, errors, metrics, native, plugins  # noqa: E402
 from pyhooks._build_info import PYHOOKS_VERSION as __version__  # noqa: E402
 from pyhooks.callbacks import Callback  # noqa: E402
-from pyhooks.errors import CallbackError, CaptureError, PluginError, PyhooksError, UserStepError  # noqa: E402
+from pyhooks.errors import (  # noqa: E402
+    CallbackError,
+    CaptureError,
+    PluginError,
+    PyhooksError,
+    TriggerError,
+    UserStepError,
+)
 from pyhooks.history import History, Result  # noqa: E402
 from pyhooks.paths import cmake_prefix_path, get_include  # noqa: E402
 from pyhooks.plugins import load_plugin  # noqa: E402
 from pyhooks.trainer import Trainer  # noqa: E402
+from pyhooks.triggers import Firing, call, when  # noqa: E402
 
 __all__ = [
     "Callback",
     "CallbackError",
     "CaptureError",
+    "Firing",
     "History",
     "PluginError",
     "PyhooksError",
     "Result",
     "Trainer",
+    "TriggerError",
     "UserStepError",
     "__version__",
+    "call",
     "callbacks",
     "cmake_prefix_path",
     "errors",
@@ -40,4 +51,5 @@ __all__ = [
     "metrics",
     "native",
     "plugins",
+    "when",
 ]

@@ -24,6 +24,10 @@ class PluginError(PyhooksError, RuntimeError):
     """A plugin could not be built, or what was loaded is not one for this pyhooks; the message says what to do."""
 
 
+class TriggerError(PyhooksError, ValueError):
+    """A trigger's expression or action is wrong; the message ends with the text and a caret under the character."""
+
+
 class CaptureError(PyhooksError, RuntimeError):
     """A training step could not be captured as a graph.
 

@@ -35,6 +35,11 @@ class NativeCallback:
         self.options = {key: _plain(name, key, value) for key, value in options.items()}
         self.events: list[str] = self.make().events
 
+    @property
+    def label(self) -> str:
+        """What it is called in messages and reports."""
+        return self.name if type(self) is NativeCallback else type(self).__name__
+
     def make(self) -> _C.Listener:
         """Make the C++ object."""
         return _C.make_callback(self.name, self.options)

@@ -11,6 +11,7 @@ from pyhooks import _C, events
 from pyhooks.callbacks import Callback
 from pyhooks.native import NativeCallback
 from pyhooks.schedule import Schedule
+from pyhooks.triggers import When, as_listener
 
 if TYPE_CHECKING:
     from pyhooks.trainer import Trainer
@@ -24,12 +25,12 @@ class Handle:
         >>> handle.remove()                                          # doctest: +SKIP
     """
 
-    def __init__(self, trainer: Trainer, number: int, label: str) -> None:
-        self._trainer, self._number, self.label = trainer, number, label
+    def __init__(self, trainer: Trainer, numbers: list[int], label: str) -> None:
+        self._trainer, self._numbers, self.label = trainer, numbers, label
 
     def remove(self) -> bool:
         """Stop calling it, from the next call on. False if it is gone already."""
-        return self._trainer._remove(self._number)
+        return [self._trainer._remove(number) for number in self._numbers][0]
 
     def __repr__(self) -> str:
         return f"Handle({self.label!r})"
@@ -53,8 +54,10 @@ def listener(target: Any, event: str | None, trainer: Trainer) -> tuple[_C.Liste
     if inspect.isclass(target) and issubclass(target, Callback | NativeCallback):
         raise TypeError(f"got the class {target.__name__}, wanted an object of it: {target.__name__}(...)")
     if isinstance(target, NativeCallback):
-        label = target.name if type(target) is NativeCallback else type(target).__name__
-        made = target.make()
+        label, made = target.label, target.make()
+        if isinstance(target, When):
+            target.check_event(event)
+            event = None
         _check_logs(made.logs, label, trainer)
         return made, label, _mask(made, event, repr(target))
     if isinstance(target, Callback):
@@ -69,6 +72,11 @@ def listener(target: Any, event: str | None, trainer: Trainer) -> tuple[_C.Liste
             "or a callback object (pyhooks.Callback, pyhooks.native...)"
         )
     return _from_function(target, event, trainer), _name_of(target), None
+
+
+def delivery(target: Any, made: _C.Listener, trainer: Trainer) -> _C.Listener | None:
+    """What calls a trigger's Python functions at the end of an epoch; None if it has none, or is no trigger."""
+    return as_listener(target, made, trainer) if isinstance(target, When) and target.functions else None
 
 
 def epoch_schedule(schedule: Schedule, trainer: Trainer) -> _C.Listener:

@@ -21,7 +21,7 @@ from pyhooks.history import Result
 from pyhooks.metrics import Metric, as_metric
 from pyhooks.native import NativeCallback
 from pyhooks.optim import check_parameters
-from pyhooks.registration import Handle, epoch_schedule, listener
+from pyhooks.registration import Handle, delivery, epoch_schedule, listener
 from pyhooks.resume import Snapshot
 from pyhooks.rules import Rules
 from pyhooks.run_view import RunView
@@ -279,10 +279,13 @@ class Trainer(RunView):
             warn_user(f"training has ended; {label} will be called from the next fit() on")
         if budget is not None and not made.native:
             raise ValueError(f"{label} is Python, which no batch waits for: budget is for native callbacks")
-        number = self._dispatcher.add(made, only, rules.filter, rules.manner, label)
+        numbers = [self._dispatcher.add(made, only, rules.filter, rules.manner, label)]
         if isinstance(target, Callback):
-            self._python_callbacks.append((number, target))
-        return Handle(self, number, label)
+            self._python_callbacks.append((numbers[0], target))
+        if (calls := delivery(target, made, self)) is not None:
+            manner = {**rules.manner, "budget": 0.0, "key": ""}
+            numbers.append(self._dispatcher.add(calls, None, None, manner, f"calls of {label}"))
+        return Handle(self, numbers, label)
 
     @overload
     def on(self, event: str, function: None = None, **filters: Any) -> Callable[[Function], Function]: ...

@@ -8,6 +8,7 @@
 #include "core/dispatcher.h"
 #include "core/registry.h"
 #include "core/state_map.h"
+#include "triggers/firings.h"
 
 namespace py = pybind11;
 using namespace pyhooks;
@@ -37,6 +38,20 @@ ErrorPolicy policy_from(const std::string& name) {
 py::list events() {
   py::list result;
   for (const EventInfo& event : kEvents) result.append(py::make_tuple(std::string(event.name), kind_name(event.kind)));
+  return result;
+}
+
+// What a trigger has kept since the last call: tuples of epoch, batch, step, and the values by name.
+py::list take_firings(const Listener& listener) {
+  auto* firings = dynamic_cast<triggers::Firings*>(listener.callback.get());
+  if (!firings) throw py::type_error("only triggers have firings");
+  const std::vector<std::string> names = firings->names();
+  py::list result;
+  for (const triggers::Firing& firing : firings->take()) {
+    py::dict values;
+    for (std::size_t i = 0; i < names.size(); ++i) values[py::str(names[i])] = firing.values[i];
+    result.append(py::make_tuple(firing.epoch, firing.batch, firing.step, values));
+  }
   return result;
 }
 
@@ -173,7 +188,9 @@ void bind_callbacks(py::module_& module) {
                                return names;
                              })
       .def_property_readonly("native", [](const Listener& self) { return self.native; })
-      .def_property_readonly("logs", [](const Listener& self) { return self.callback->logs(); });
+      .def_property_readonly("logs", [](const Listener& self) { return self.callback->logs(); })
+      .def("take_firings", take_firings,
+           "Of a trigger with the action call: (epoch, batch, step, values by name) each.");
 
   module.def(
       "make_callback",

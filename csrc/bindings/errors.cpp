@@ -5,6 +5,8 @@
 #include <new>
 #include <stdexcept>
 
+#include "triggers/error.h"
+
 namespace py = pybind11;
 
 namespace pyhooks {
@@ -13,6 +15,10 @@ namespace {
 
 py::object make(PyObject* type, const std::string& message) {
   return py::reinterpret_borrow<py::object>(type)(message);
+}
+
+py::object make_own(const char* type, const std::string& message) {
+  return py::module_::import("pyhooks.errors").attr(type)(message);
 }
 
 // What torch raises for this kind of ATen error.
@@ -46,6 +52,8 @@ py::object python_exception(const std::exception_ptr& error, bool in_callback, c
     return py::error_already_set().value();
   } catch (const c10::Error& c10_error) {
     return from_c10(c10_error);
+  } catch (const triggers::TriggerError& wrong) {
+    return make_own("TriggerError", wrong.what());
   } catch (const std::invalid_argument& wrong) {
     return make(PyExc_ValueError, located(wrong.what()));
   } catch (const std::out_of_range& wrong) {
@@ -53,7 +61,7 @@ py::object python_exception(const std::exception_ptr& error, bool in_callback, c
   } catch (const std::bad_alloc&) {
     return make(PyExc_MemoryError, "out of memory");
   } catch (const std::exception& other) {
-    if (in_callback) return py::module_::import("pyhooks.errors").attr("CallbackError")(located(other.what()));
+    if (in_callback) return make_own("CallbackError", located(other.what()));
     return make(PyExc_RuntimeError, other.what());
   } catch (...) {
     return make(PyExc_RuntimeError, "an exception that is no std::exception was thrown");

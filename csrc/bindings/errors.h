@@ -9,7 +9,7 @@ namespace pyhooks {
 
 /// The Python exception for a C++ one, the GIL held. A Python exception that came through C++ is returned as the very
 /// object it was; ATen's errors become what torch makes of them; invalid_argument becomes ValueError, out_of_range
-/// IndexError, anything else RuntimeError, or pyhooks.CallbackError if a callback threw it (`in_callback`); `where`, if
+/// IndexError, a trigger's own error pyhooks.TriggerError, anything else RuntimeError, or pyhooks.CallbackError if a callback threw it (`in_callback`); `where`, if
 /// given, becomes part of the message of what a native callback threw.
 pybind11::object python_exception(const std::exception_ptr& error, bool in_callback, const std::string& where = "");
 

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "core/registry.h"
 
@@ -16,7 +17,9 @@ struct Listener {
 };
 
 inline Listener native_listener(const ClassInfo& info, const std::map<std::string, OptionValue>& options) {
-  return {make_callback(info, options), info.events, true};
+  std::shared_ptr<Callback> callback = make_callback(info, options);
+  const EventMask events = callback->wants(info.events);
+  return {std::move(callback), events, true};
 }
 
 }  // namespace pyhooks

@@ -4,6 +4,7 @@
 #include <bit>
 #include <iterator>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
 
 namespace pyhooks {
@@ -35,7 +36,7 @@ std::uint64_t Dispatcher::add(std::shared_ptr<Callback> callback, EventMask even
   registration->id = next_id_++;
   registration->label = std::move(label);
   registration->callback = std::move(callback);
-  registration->events = events;
+  registration->events = registration->callback->wants(events);
   registration->filter = filter;
   registration->native = native;
   registrations_.push_back(registration);
@@ -51,6 +52,13 @@ bool Dispatcher::remove(std::uint64_t id) {
     return true;
   }
   return false;
+}
+
+bool Dispatcher::may_act(const Context& context) {
+  if (!current_ || !current_->callback->filters_itself() || current_->filter.always()) return true;
+  if (!passes(*current_, counts_[index(current_event_)], context)) return false;
+  if (current_->filter.once) remove(current_->id);
+  return true;
 }
 
 // The label, or "label#2" and so on where it is taken.
@@ -104,7 +112,7 @@ void Dispatcher::changed() {
 
 // Run events come once: for a callback of several events they are its set-up and its end, which no filter skips.
 bool Dispatcher::filtered(const Registration& registration, EventKind kind) {
-  if (registration.filter.always()) return false;
+  if (registration.filter.always() || registration.callback->filters_itself()) return false;
   return kind != EventKind::run || std::has_single_bit(registration.events);
 }
 
@@ -126,10 +134,11 @@ void Dispatcher::rebuild() {
     list.clear();
     for (const auto& registration : registrations_)
       if (registration->events & bit(static_cast<Event>(e))) list.push_back(entry(*registration, kEvents[e].kind));
-    std::stable_sort(list.begin(), list.end(), [](const Entry& a, const Entry& b) {
-      return std::make_pair(a.callback->phase(), -a.registration->manner.priority) <
-             std::make_pair(b.callback->phase(), -b.registration->manner.priority);
-    });
+    const auto place = [](const Entry& entry) {
+      return std::make_tuple(entry.callback->phase(), -entry.registration->manner.priority,
+                             !entry.callback->reads().empty());
+    };
+    std::stable_sort(list.begin(), list.end(), [&](const Entry& a, const Entry& b) { return place(a) < place(b); });
   }
 }
 

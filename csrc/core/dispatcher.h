@@ -100,12 +100,15 @@ struct Notice {
 /// an added one is called from the next event on. Used by one thread at a time.
 class Dispatcher {
  public:
-  /// Returns the registration's id. Throws std::invalid_argument for a filter's `every` below 1, and for a key that is
+  /// Registers a callback for the events among these that it wants. Returns the registration's id. Throws std::invalid_argument for a filter's `every` below 1, and for a key that is
   /// taken.
   std::uint64_t add(std::shared_ptr<Callback> callback, EventMask events, const Filter& filter, std::string label,
                     bool native = true, Manner manner = {});
   /// False if there is no such registration (any more).
   bool remove(std::uint64_t id);
+
+  /// For the callback that is being called, if it filters itself: whether its filters let it act now.
+  bool may_act(const Context& context);
 
   /// Calls the listeners of an event; the first exception goes straight out, `current()` then says whose it was.
   template <Event event>

@@ -162,11 +162,13 @@ class Loop final : public Host {
   void log(std::string_view name, double value) override;
   bool logged(std::string_view name, double& value) const override;
   bool metric(std::string_view name, double& value) const override;
+  std::vector<std::string> log_names() const override;
   void time_steps(bool on) override { timing_ = on; }
   const StepTimes& step_times() const override { return step_times_; }
   std::uint64_t add_callback(std::shared_ptr<Callback> callback, EventMask events, std::string_view label) override;
   bool remove_callback(std::uint64_t id) override { return dispatcher_->remove(id); }
   std::uint64_t current_callback() const override;
+  bool may_act() override { return dispatcher_->may_act(context_); }
 
  private:
   enum class Part : std::int8_t { between, train, validate };

@@ -127,6 +127,14 @@ std::uint64_t Loop::current_callback() const {
   return who ? who->id : 0;
 }
 
+std::vector<std::string> Loop::log_names() const {
+  std::vector<std::string> names = recorder_.names();
+  for (const auto& registration : dispatcher_->registrations())
+    if (registration->native)  // Python logs to epochs
+      for (std::string& name : registration->callback->logs()) names.push_back(std::move(name));
+  return names;
+}
+
 bool Loop::logged(std::string_view name, double& value) const {
   const double* found = part_ == Part::train ? recorder_.open_value(name) : nullptr;
   if (found) value = *found;

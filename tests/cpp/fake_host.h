@@ -19,6 +19,7 @@ class FakeHost final : public pyhooks::Host {
   double loss_value = 0.5;
   bool updates = true;
   bool skips = false;
+  bool acts = true;  ///< what filters say
   std::vector<double> rates;
   std::vector<at::Tensor> params;
   std::vector<at::Tensor> grads;
@@ -67,6 +68,11 @@ class FakeHost final : public pyhooks::Host {
     return std::any_of(logs.begin(), logs.end(), [&](const auto& entry) { return entry.first == name; });
   }
   bool metric(std::string_view, double&) const override { return false; }
+  std::vector<std::string> log_names() const override {
+    std::vector<std::string> names;
+    for (const auto& entry : logs) names.push_back(entry.first);
+    return names;
+  }
   void time_steps(bool) override {}
   const pyhooks::StepTimes& step_times() const override { return times; }
   std::uint64_t add_callback(std::shared_ptr<pyhooks::Callback>, pyhooks::EventMask, std::string_view) override {
@@ -74,6 +80,7 @@ class FakeHost final : public pyhooks::Host {
   }
   bool remove_callback(std::uint64_t) override { return false; }
   std::uint64_t current_callback() const override { return 0; }
+  bool may_act() override { return acts; }
 
  private:
   std::vector<std::string> names_{"w", "b", "w2", "b2"};

@@ -13,7 +13,8 @@
 
 namespace pyhooks {
 
-/// Order among the listeners of one event; within a phase by priority (higher first), then in order of registration.
+/// Order among the listeners of one event; within a phase by priority (higher first), then those that read what others log
+/// after the others, then in order of registration.
 enum class Phase : std::uint8_t {
   vote,     ///< may ask for a stop (early stopping)
   mutate,   ///< changes what is trained (clipping, learning rates, EMA)
@@ -56,6 +57,13 @@ class Callback {
   virtual Phase phase() const { return Phase::observe; }
   /// Names of the metrics this callback logs, so that others may monitor them.
   virtual std::vector<std::string> logs() const { return {}; }
+  /// Names of logged values this callback reads. Among those of its phase and priority it is called last.
+  virtual std::vector<std::string> reads() const { return {}; }
+  /// Of the events the class overrides, those this object listens to.
+  virtual EventMask wants(EventMask overridden) const { return overridden; }
+  /// Whether it must see every occurrence of its events: `every`, `once`, `seconds` and the like then do not keep it from
+  /// being called; it asks `ctx.may_act()` before it acts.
+  virtual bool filters_itself() const { return false; }
   /// Names what a checkpoint must keep of this callback; see state.h. Read back after `on_train_start`, so that what is
   /// reset there is overwritten by what the checkpoint says.
   virtual void state(State&) {}

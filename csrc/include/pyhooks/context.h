@@ -3,8 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "pyhooks/event.h"
 
@@ -66,11 +68,13 @@ class Host {
   virtual void log(std::string_view name, double value) = 0;
   virtual bool logged(std::string_view name, double& value) const = 0;
   virtual bool metric(std::string_view name, double& value) const = 0;
+  virtual std::vector<std::string> log_names() const = 0;
   virtual void time_steps(bool on) = 0;
   virtual const StepTimes& step_times() const = 0;
   virtual std::uint64_t add_callback(std::shared_ptr<Callback> callback, EventMask events, std::string_view label) = 0;
   virtual bool remove_callback(std::uint64_t id) = 0;
   virtual std::uint64_t current_callback() const = 0;
+  virtual bool may_act() = 0;
 
  protected:
   ~Host() = default;
@@ -106,6 +110,8 @@ class Context {
   bool logged(std::string_view name, double& value) const { return host_.logged(name, value); }
   /// Reads a metric of this epoch, as "val/loss". False, `value` untouched, if there is none (yet).
   bool metric(std::string_view name, double& value) const { return host_.metric(name, value); }
+  /// The names that native callbacks say they log, and those that have been logged at training batches.
+  std::vector<std::string> log_names() const { return host_.log_names(); }
 
   /// Parameter groups of the optimizer and their learning rates.
   std::size_t num_groups() const { return host_.num_groups(); }
@@ -136,6 +142,8 @@ class Context {
   bool remove(std::uint64_t id) { return host_.remove_callback(id); }
   /// The number of the callback that is being called.
   std::uint64_t self() const { return host_.current_callback(); }
+  /// For a callback that `filters_itself()`: whether its filters let it act at this occurrence. A yes counts as its call.
+  bool may_act() { return host_.may_act(); }
 
   /// Asks for `step_times()` from the next batch on (some 0.3 us a batch), and in each row as time/data, time/step, ...
   void time_steps(bool on) { host_.time_steps(on); }
