@@ -82,6 +82,8 @@ set(PYHOOKS_TEST_SOURCES
 
 set(PYHOOKS_FUZZ_SOURCES
   tests/cpp/fuzz_dispatch.cpp
+)
+
 # A library that the tests load.
 set(PYHOOKS_TEST_PLUGIN_SOURCES
   tests/cpp/plugin_one.cpp
