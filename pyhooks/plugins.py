@@ -158,8 +158,8 @@ def _load_file(path: Path, flags: Sequence[str], name: str = "") -> Plugin:
     if path.suffix in plugin_build.SUFFIXES:
         return _load_library(plugin_build.build(path, flags), path, name or named.stem)
     if ".so" not in path.suffixes:
-        wanted = f"a source ({', '.join(plugin_build.SUFFIXES)}) or a shared library (.so)"
-        raise PluginError(f"{path} is neither {wanted}, so it cannot be a plugin")
+        sources = ", ".join(plugin_build.SUFFIXES)
+        raise PluginError(f"{path} is neither a source ({sources}) nor a shared library (.so): it cannot be a plugin")
     if flags:
         raise TypeError(f"flags are for a plugin's source, one that is compiled; {path} is built already")
     return _load_library(path, path, name or named.name.partition(".so")[0].removeprefix("lib"))

@@ -173,13 +173,13 @@ def test_no_compiler(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_ninja(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.files", lambda name: None)
     monkeypatch.setenv("PATH", str(bench.source.parent))
-    with pytest.raises(PluginError, match="no Ninja. Install it with: pip install ninja"):
+    with pytest.raises(PluginError, match=r"no Ninja\. Install it with: pip install ninja"):
         bench.build()
 
 
 def test_a_cache_that_cannot_be_written(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYHOOKS_CACHE", str(bench.source))
-    with pytest.raises(PluginError, match="cannot be written .* PYHOOKS_CACHE"):
+    with pytest.raises(PluginError, match=r"cannot be written .* PYHOOKS_CACHE"):
         bench.build()
 
 

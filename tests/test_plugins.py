@@ -83,7 +83,7 @@ class TestNamespace:
 
     def test_names_near_ones(self, hooks: Any) -> None:
         with pytest.raises(AttributeError) as caught:
-            hooks.Scalde
+            _ = hooks.Scalde
         says = "the plugin my_hooks has no class 'Scalde'; did you mean 'Scaled'? It has: Quiet, Scaled"
         assert str(caught.value) == says
         assert not hasattr(hooks, "__path__")
@@ -125,17 +125,9 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("options", "kind", "says"),
         [
-            (
-                {"facter": 1},
-                TypeError,
-                "Scaled has no option 'facter'; did you mean 'factor'? Its options: factor=2.0, ",
-            ),
+            ({"facter": 1}, TypeError, "Scaled has no option 'facter'; did you mean 'factor'? Its options: factor=2"),
             ({"zzz": 1}, TypeError, "Scaled has no option 'zzz'. Its options: factor=2.0, name='scaled', fail=None"),
-            (
-                {"factor": "2"},
-                ValueError,
-                "my_hooks/scaled: option 'factor' was given a str; it takes a float (the fac",
-            ),
+            ({"factor": "2"}, ValueError, "my_hooks/scaled: option 'factor' was given a str; it takes a float (the"),
             ({"verbose": 1}, ValueError, "my_hooks/scaled: option 'verbose' was given a int; it takes a bool"),
             ({"name": None}, ValueError, "my_hooks/scaled: option 'name' was given a None; it takes a str"),
             ({"factor": [1]}, TypeError, "my_hooks/scaled: option 'factor' is a list; wanted a bool, int, float, str"),
@@ -148,13 +140,11 @@ class TestOptions:
         assert str(caught.value).startswith(says)
 
     def test_without_a_name(self, hooks: Any) -> None:
-        with pytest.raises(
-            TypeError, match="Scaled takes its options by name; got 3 without one. They are: factor=2.0"
-        ):
+        with pytest.raises(TypeError, match=r"Scaled takes its options by name; got 3 without one\. They are: factor"):
             hooks.Scaled(3)
 
     def test_of_a_class_that_has_none(self, hooks: Any) -> None:
-        with pytest.raises(TypeError, match="Quiet has no option 'factor'. Its options: none"):
+        with pytest.raises(TypeError, match=r"Quiet has no option 'factor'\. Its options: none"):
             hooks.Quiet(factor=1)
 
 
@@ -188,16 +178,8 @@ class TestWhatCannotBeLoaded:
             (3, TypeError, "load_plugin got an int; wanted a path, or the name of an installed plugin"),
             ("gone.cpp", FileNotFoundError, "no such plugin file: .*/gone.cpp"),
             ("gone/libgone.so", FileNotFoundError, "no such plugin file: .*/gone/libgone.so"),
-            (
-                __file__,
-                PluginError,
-                r"test_plugins.py is neither a source \(.cpp, .cc, .cxx\) or a shared library \(.so\)",
-            ),
-            (
-                "my_hocks",
-                PluginError,
-                "no plugin 'my_hocks'. No installed package offers one. A plugin of your own is ",
-            ),
+            (__file__, PluginError, r"is neither a source \(.cpp, .cc, .cxx\) nor a shared library \(.so\)"),
+            ("my_hocks", PluginError, "no plugin 'my_hocks'. No installed package offers one. A plugin of your own"),
         ],
     )
     def test_says_what_was_wanted(self, source: Any, kind: type, says: str) -> None:
@@ -206,14 +188,12 @@ class TestWhatCannotBeLoaded:
 
     def test_a_library_that_is_none(self) -> None:
         library = Path(torch.__file__).parent / "lib" / "libtorch_global_deps.so"
-        with pytest.raises(PluginError, match="libtorch_global_deps.so is no pyhooks plugin: it exports no"):
+        with pytest.raises(PluginError, match="is no pyhooks plugin: it exports no"):
             pyhooks.load_plugin(library)
 
     def test_a_file_that_is_no_library(self, tmp_path: Path) -> None:
         (tmp_path / "libtext.so").write_text("some text")
-        with pytest.raises(
-            PluginError, match=r"libtext.so cannot be loaded: .* This pyhooks has plugin ABI \d+ and torch"
-        ):
+        with pytest.raises(PluginError, match=r"libtext.so cannot be loaded: .* This pyhooks has plugin ABI \d"):
             pyhooks.load_plugin(tmp_path / "libtext.so")
 
     def test_flags_for_what_is_compiled_already(self, tmp_path: Path) -> None:
@@ -250,24 +230,18 @@ class TestInstalled:
 
     def test_near_names(self, tmp_path: Path) -> None:
         offer(tmp_path, "offering_some", {"offered": "offering_some:file"})
-        with pytest.raises(
-            PluginError, match="no plugin 'ofered'; did you mean 'offered'. Installed packages offer: off"
-        ):
+        with pytest.raises(PluginError, match=r"'ofered'; did you mean 'offered'\? Installed packages offer: off"):
             pyhooks.load_plugin("ofered")
 
     def test_that_name_no_file(self, tmp_path: Path) -> None:
         offer(tmp_path, "offering_none", {"offered": "offering_none:file"}, "file = 3")
-        with pytest.raises(
-            PluginError, match=r"'offered' of offering_none 1.0 \(offering_none:file\) is an int; it must"
-        ):
+        with pytest.raises(PluginError, match=r"'offered' of offering_none 1.0 \(offering_none:file\) is an int"):
             pyhooks.load_plugin("offered")
 
     def test_that_two_packages_offer(self, tmp_path: Path) -> None:
         for package in ("offering_one", "offering_two"):
             offer(tmp_path, package, {"offered": f"{package}:file"})
-        with pytest.raises(
-            PluginError, match=r"offering_(one|two) 1.0 and offering_(one|two) 1.0 both offer a plugin 'of"
-        ):
+        with pytest.raises(PluginError, match=r"offering_(one|two) 1.0 and offering_(one|two) 1.0 both offer a"):
             pyhooks.load_plugin("offered")
 
 

@@ -1,4 +1,4 @@
-"""pyhooks as its users have it: a wheel, in an environment of its own that sees torch and nothing of this source tree."""
+"""pyhooks as its users have it: a wheel, in an environment of its own that sees torch but not this source tree."""
 
 from __future__ import annotations
 
