@@ -49,7 +49,7 @@ TEST(plugin_callback_is_made_by_name_and_called) {
 
 TEST(plugin_class_called_as_a_built_in_one_is_another) {
   loaded();
-  CHECK(find_callback("nan_guard").events == bit(Event::on_train_batch_end));
+  CHECK(find_callback("nan_guard").events & bit(Event::on_backward_end));
   CHECK(find_callback("pyhooks_test_plugin/nan_guard").events == bit(Event::on_train_start));
 }
 
