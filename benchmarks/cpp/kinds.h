@@ -30,10 +30,12 @@ inline std::shared_ptr<pyhooks::Callback> of_ten_classes(int i) {
   return make[static_cast<std::size_t>(i % classes)](i);
 }
 
-/// A way to listen. `make` returns the i-th no-op that listens to on_train_batch_end.
+/// A way to listen. `make` returns the i-th no-op; `events` are those it is called at, of which one is timed:
+/// on_train_batch_end.
 struct Kind {
   std::string name;
   Make make;
+  pyhooks::EventMask events = pyhooks::bit(pyhooks::Event::on_train_batch_end);
 };
 
 /// All kinds. A new one is a line here and one in bench_dispatch.py's KINDS.
@@ -48,7 +50,7 @@ inline std::vector<Kind> kinds() {
 inline std::shared_ptr<pyhooks::Dispatcher> dispatcher_with(const Kind& kind, int count) {
   auto dispatcher = std::make_shared<pyhooks::Dispatcher>();
   for (int i = 0; i < count; ++i)
-    dispatcher->add(kind.make(i), pyhooks::bit(pyhooks::Event::on_train_batch_end), {}, kind.name);
+    dispatcher->add(kind.make(i), kind.events, {}, kind.name);
   return dispatcher;
 }
 
