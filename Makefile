@@ -5,7 +5,9 @@ VENV ?= .venv
 BUILD ?= build/dev
 BUILD_ASAN ?= build-asan
 BUILD_TSAN ?= build-tsan
+BENCH ?= benchmarks
 BENCH_JSON ?= build/bench.json
+PEERS ?= .venv-peers
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
@@ -18,7 +20,7 @@ CTEST := ctest --output-on-failure --no-tests=error --test-dir
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # CMake and Ninja use the cores; the tests' closing line comes last
-.PHONY: help build demo test lint test-cpp test-python bench sanitize sanitize-thread format clean
+.PHONY: help build demo test lint test-cpp test-python bench bench-peers sanitize sanitize-thread format clean
 
 help:  ## show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 18
@@ -49,9 +51,13 @@ bench: build  ## benchmarks, then their table
 	cmake -S . -B $(BUILD) -DPYHOOKS_BUILD_BENCHMARKS=ON > $(BUILD)/configure.log || { cat $(BUILD)/configure.log; exit 1; }
 	cmake --build $(BUILD) --parallel $(JOBS) --target pyhooks_bench
 	rm -f $(BENCH_JSON)
-	failed=0; OMP_NUM_THREADS=1 PYHOOKS_BENCH_BUILD=$(BUILD) $(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' \
-	  --show-capture=no --benchmark-quiet --benchmark-json=$(BENCH_JSON) $(PYTEST_ARGS) || failed=1; \
+	failed=0; OMP_NUM_THREADS=1 PYHOOKS_BENCH_BUILD=$(BUILD) \
+	  PYHOOKS_PEERS=$(or $(wildcard $(PEERS)/bin/python),$(BIN)/python) \
+	  $(BIN)/python -m pytest $(BENCH) -o python_files='bench_*.py' --show-capture=no --benchmark-quiet --benchmark-json=$(BENCH_JSON) $(PYTEST_ARGS) || failed=1; \
 	$(BIN)/python benchmarks/table.py $(BENCH_JSON) && exit $$failed
+
+bench-peers: $(PEERS)/.installed  ## the cost of callbacks beside Lightning, Keras, Ignite and Transformers
+	$(MAKE) bench BENCH=benchmarks/bench_peers.py
 
 sanitize: $(VENV)/.tools  ## C++ tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(call sanitized,$(BUILD_ASAN),address$(comma)undefined)
@@ -86,6 +92,14 @@ $(VENV)/.torch-$(subst =,_,$(TORCH)):
 
 $(VENV)/.tools: requirements/dev.txt $(VENV)/.torch-$(subst =,_,$(TORCH))
 	$(PIP) install -r requirements/dev.txt
+	touch $@
+
+# Sees the packages of .venv, so that there is one torch. The line in peers.pth is run by the new Python at its start.
+$(PEERS)/.installed: requirements/peers.txt $(VENV)/.tools
+	$(PYTHON) -m venv $(PEERS)
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+	  > $$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/peers.pth
+	$(PEERS)/bin/python -m pip --disable-pip-version-check -q install -r $<
 	touch $@
 
 $(VENV)/.built: $(VENV)/.tools $(BUILD_FILES)

@@ -14,6 +14,8 @@ RESULTS = Path(__file__).resolve().parent / "results"
 SUITES = {
     "bench_step.py": "A training step",
     "bench_dispatch.py": "An event",
+    "bench_peers.py": "Callbacks at every batch, here and in other trainers",
+    "bench_native_callbacks.py": "Built-in native callbacks",
     "bench_memory.py": "Memory",
     "bench_gil.py": "The interpreter while training",
 }

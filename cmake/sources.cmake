@@ -116,8 +116,11 @@ set(PYHOOKS_TEST_PLUGIN_SOURCES
   tests/cpp/plugin_two.cpp
 )
 
+# Each is a program of its own: pyhooks_<file's name>.
 set(PYHOOKS_BENCH_SOURCES
+  benchmarks/cpp/bench_builtins.cpp
   benchmarks/cpp/bench_dispatch.cpp
+  benchmarks/cpp/bench_kinds.cpp
 )
 
 # With the adapter that is timed: _C does not export it.

@@ -1,25 +1,27 @@
-// A Python module that times calls from C++ into Python: the adapter of epoch callbacks beside a bare call. It is a
-// module of its own, since it must never ship.
+// A Python module that times calls from C++ into Python, the adapter of epoch callbacks beside a bare call, and native
+// callbacks in a process that has Python threads. It is a module of its own, since it must never ship.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <chrono>
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "bare_loop.h"
 #include "bindings/gil.h"
 #include "bindings/python_callback.h"
 #include "core/dispatcher.h"
 #include "core/loop.h"
+#include "kinds.h"
+#include "timing.h"
 
 namespace py = pybind11;
 
 namespace {
 
 using namespace pyhooks;
-using Clock = std::chrono::steady_clock;
-
-double nanoseconds(Clock::duration duration) { return std::chrono::duration<double, std::nano>(duration).count(); }
+using bench::Clock;
+using bench::nanoseconds;
 
 // As a loop that does not hold the GIL must call Python, at the least.
 void call(PyObject* function, PyObject* argument) {
@@ -50,18 +52,49 @@ double adapter(const py::object& function, const py::object& argument, int calls
   return nanoseconds(Clock::now() - start) / calls;
 }
 
+// A batch's work, as far as time goes.
+void work(double ns) {
+  const auto start = Clock::now();
+  while (nanoseconds(Clock::now() - start) < ns) {
+  }
+}
+
 std::vector<double> each(const py::object& function, const py::object& argument, int calls, double work_ns) {
   std::vector<double> durations;
   py::gil_scoped_release release;
   for (int i = 0; i < calls; ++i) {
-    const auto busy = Clock::now();
-    while (nanoseconds(Clock::now() - busy) < work_ns) {
-    }
+    work(work_ns);
     const auto start = Clock::now();
     call(function.ptr(), argument.ptr());
     durations.push_back(nanoseconds(Clock::now() - start));
   }
   return durations;
+}
+
+/// Called before all other callbacks of an event.
+struct First final : Callback {
+  Clock::time_point time;
+  Phase phase() const override { return Phase::vote; }
+  void on_train_batch_end(BatchContext&) override { time = Clock::now(); }
+};
+
+/// Called after all others, if it is added last: keeps the time that has passed since the first.
+struct Last final : Callback {
+  explicit Last(std::shared_ptr<First> first) : first(std::move(first)) {}
+  std::shared_ptr<First> first;
+  std::vector<double> durations;
+  void on_train_batch_end(BatchContext&) override { durations.push_back(nanoseconds(Clock::now() - first->time)); }
+};
+
+std::vector<double> native_each(int callbacks, int batches, double work_ns) {
+  py::gil_scoped_release release;
+  auto dispatcher = bench::dispatcher_with(bench::kinds().front(), callbacks);
+  auto first = std::make_shared<First>();
+  auto last = std::make_shared<Last>(first);
+  dispatcher->add(first, overridden_events<First>(), {}, "first");
+  dispatcher->add(last, overridden_events<Last>(), {}, "last");
+  bench::train(dispatcher, batches, [=] { work(work_ns); });
+  return last->durations;
 }
 
 }  // namespace
@@ -73,4 +106,7 @@ PYBIND11_MODULE(pyhooks_bench_python, module) {
              "Nanoseconds to fire an epoch event to which the function listens.");
   module.def("each", &each, py::arg("function"), py::arg("argument"), py::arg("calls"), py::arg("work_ns"),
              "Nanoseconds of each of several bare calls, with `work_ns` of C++ work before each.");
+  module.def(
+      "native_each", &native_each, py::arg("callbacks"), py::arg("batches"), py::arg("work_ns"),
+      "Nanoseconds that native no-op callbacks take in each batch of a training with `work_ns` of work a batch.");
 }
