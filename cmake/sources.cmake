@@ -32,9 +32,13 @@ set(PYHOOKS_DATA_SOURCES
 )
 
 set(PYHOOKS_CALLBACKS_SOURCES
+  csrc/callbacks/ema.cpp
   csrc/callbacks/grad_clip.cpp
+  csrc/callbacks/grad_noise_scale.cpp
+  csrc/callbacks/grad_norm.cpp
   csrc/callbacks/loss_meter.cpp
   csrc/callbacks/nan_guard.cpp
+  csrc/callbacks/swa.cpp
 )
 
 set(PYHOOKS_CUDA_SOURCES
@@ -55,6 +59,7 @@ set(PYHOOKS_BINDINGS_SOURCES
 
 set(PYHOOKS_TEST_SOURCES
   tests/cpp/main.cpp
+  tests/cpp/test_averages.cpp
   tests/cpp/test_callbacks.cpp
   tests/cpp/test_dispatcher.cpp
   tests/cpp/test_dispatcher_changes.cpp
@@ -90,6 +95,10 @@ set(PYHOOKS_TEST_PLUGIN_SOURCES
 
 set(PYHOOKS_BENCH_SOURCES
   benchmarks/cpp/bench_dispatch.cpp
+)
+
+set(PYHOOKS_BENCH_WEIGHTS_SOURCES
+  benchmarks/cpp/bench_weights.cpp
 )
 
 # With the adapter that is timed: _C does not export it.
