@@ -118,3 +118,6 @@ def available() -> dict[str, str]:
 
 
 from pyhooks.native_guards import *  # noqa: E402, F403
+# Last: they are made of the classes above.
+from pyhooks.native_averages import *  # noqa: E402, F403
+from pyhooks.native_gradients import *  # noqa: E402, F403
