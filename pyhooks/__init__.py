@@ -18,6 +18,7 @@ from pyhooks.callbacks import Callback  # noqa: E402
 from pyhooks.errors import (  # noqa: E402
     CallbackError,
     CaptureError,
+    ExportError,
     PluginError,
     PyhooksError,
     TriggerError,
@@ -33,6 +34,7 @@ __all__ = [
     "Callback",
     "CallbackError",
     "CaptureError",
+    "ExportError",
     "Firing",
     "History",
     "PluginError",
