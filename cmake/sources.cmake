@@ -14,9 +14,20 @@ set(PYHOOKS_CORE_SOURCES
   csrc/core/state_map.cpp
 )
 
+set(PYHOOKS_FILES_SOURCES
+  csrc/files/atomic_file.cpp
+  csrc/files/checkpoint_file.cpp
+  csrc/files/crc32.cpp
+  csrc/files/json.cpp
+  csrc/files/json_reader.cpp
+  csrc/files/safetensors.cpp
+)
+
 set(PYHOOKS_ENGINES_SOURCES
+  csrc/engines/cpp_engine.cpp
   csrc/engines/graph_engine.cpp
   csrc/engines/plan.cpp
+  csrc/engines/program_json.cpp
   csrc/engines/rng_ops.cpp
   csrc/engines/schema.cpp
 )
@@ -24,11 +35,24 @@ set(PYHOOKS_ENGINES_SOURCES
 set(PYHOOKS_OPTIM_SOURCES
   csrc/optim/fused.cpp
   csrc/optim/fused_kernels.cpp
+  csrc/optim/options.cpp
 )
 
 set(PYHOOKS_DATA_SOURCES
   csrc/data/prefetch.cpp
   csrc/data/tensor_source.cpp
+)
+
+set(PYHOOKS_TRAINER_SOURCES
+  csrc/trainer/callback_states.cpp
+  csrc/trainer/checkpoint_saver.cpp
+  csrc/trainer/exported_step.cpp
+  csrc/trainer/fit.cpp
+  csrc/trainer/interrupt.cpp
+  csrc/trainer/metrics.cpp
+  csrc/trainer/options.cpp
+  csrc/trainer/resume.cpp
+  csrc/trainer/trainer.cpp
 )
 
 set(PYHOOKS_CALLBACKS_SOURCES
@@ -78,16 +102,22 @@ set(PYHOOKS_BINDINGS_SOURCES
 
 set(PYHOOKS_TEST_SOURCES
   tests/cpp/main.cpp
+  tests/cpp/test_atomic_file.cpp
   tests/cpp/test_averages.cpp
   tests/cpp/test_callbacks.cpp
+  tests/cpp/test_checkpoint_file.cpp
+  tests/cpp/test_cpp_engine.cpp
+  tests/cpp/test_crc32.cpp
   tests/cpp/test_dispatcher.cpp
   tests/cpp/test_dispatcher_changes.cpp
   tests/cpp/test_dispatcher_manners.cpp
   tests/cpp/test_dispatcher_wishes.cpp
   tests/cpp/test_events.cpp
+  tests/cpp/test_exported_step.cpp
   tests/cpp/test_fused.cpp
   tests/cpp/test_graph_engine.cpp
   tests/cpp/test_guards.cpp
+  tests/cpp/test_json.cpp
   tests/cpp/test_loop_errors.cpp
   tests/cpp/test_loop_events.cpp
   tests/cpp/test_loop_metrics.cpp
@@ -95,16 +125,20 @@ set(PYHOOKS_TEST_SOURCES
   tests/cpp/test_loop_stops.cpp
   tests/cpp/test_loop_updates.cpp
   tests/cpp/test_memory_copy.cpp
+  tests/cpp/test_optimizer_options.cpp
   tests/cpp/test_plan.cpp
   tests/cpp/test_plan_errors.cpp
   tests/cpp/test_plugin_loader.cpp
   tests/cpp/test_prefetch.cpp
+  tests/cpp/test_program_json.cpp
   tests/cpp/test_recorder.cpp
   tests/cpp/test_registry.cpp
   tests/cpp/test_signals.cpp
   tests/cpp/test_snapshot.cpp
   tests/cpp/test_state.cpp
   tests/cpp/test_tensor_source.cpp
+  tests/cpp/test_trainer.cpp
+  tests/cpp/test_trainer_checkpoints.cpp
   tests/cpp/test_trigger_language.cpp
   tests/cpp/test_trigger_windows.cpp
   tests/cpp/test_triggers.cpp
@@ -119,6 +153,10 @@ set(PYHOOKS_FUZZ_SOURCES
 set(PYHOOKS_TEST_PLUGIN_SOURCES
   tests/cpp/plugin_one.cpp
   tests/cpp/plugin_two.cpp
+)
+
+set(PYHOOKS_FUZZ_JSON_SOURCES
+  tests/cpp/fuzz_json.cpp
 )
 
 # Each is a program of its own: pyhooks_<file's name>.

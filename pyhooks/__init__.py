@@ -19,6 +19,7 @@ from pyhooks.callbacks import Callback  # noqa: E402
 from pyhooks.errors import (  # noqa: E402
     CallbackError,
     CaptureError,
+    ExportError,
     PluginError,
     PyhooksError,
     TriggerError,
@@ -34,6 +35,7 @@ __all__ = [
     "Callback",
     "CallbackError",
     "CaptureError",
+    "ExportError",
     "Firing",
     "History",
     "PluginError",

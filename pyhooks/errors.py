@@ -24,6 +24,10 @@ class PluginError(PyhooksError, RuntimeError):
     """A plugin could not be built, or what was loaded is not one for this pyhooks; the message says what to do."""
 
 
+class ExportError(PyhooksError, ValueError):
+    """A trainer's step cannot be exported for programs without Python; the message says why."""
+
+
 class TriggerError(PyhooksError, ValueError):
     """A trigger's expression or action is wrong; the message ends with the text and a caret under the character."""
 

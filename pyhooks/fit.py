@@ -8,7 +8,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from pyhooks import _C, checkpoint
 from pyhooks.data import Data, make_data
@@ -16,7 +15,7 @@ from pyhooks.engines import fingerprint
 from pyhooks.history import History, Result, describe_votes
 from pyhooks.interrupts import interrupt_gate
 from pyhooks.modes import Modes
-from pyhooks.optim import OptimizerBridge
+from pyhooks.optim import OptimizerBridge, gives_sparse_gradients
 from pyhooks.step import BatchSpec
 from pyhooks.warn import warn_user
 from pyhooks.weak import weakly
@@ -181,8 +180,7 @@ class Fit:
         if self._bridge is not None and self._bridge.is_current(params):
             self._bridge.push()
             return
-        modules = [part for module in self.trainer._provider.step_modules() for part in module.modules()]
-        sparse = any(isinstance(part, nn.Embedding | nn.EmbeddingBag) and part.sparse for part in modules)
+        sparse = gives_sparse_gradients(self.trainer._provider.step_modules())
         self._bridge = OptimizerBridge(self.trainer._optimizer, params, sparse=sparse)
         self.loop.param_names, self.loop.params = list(params), list(params.values())
         buffers = self.trainer._provider.blank_step().buffers()

@@ -171,6 +171,12 @@ class OptimizerBridge:
         )
 
 
+def gives_sparse_gradients(modules: Sequence[nn.Module]) -> bool:
+    """Whether some gradients are sparse, which the native kernels do not take."""
+    parts = [part for module in modules for part in module.modules()]
+    return any(isinstance(part, nn.Embedding | nn.EmbeddingBag) and part.sparse for part in parts)
+
+
 def check_parameters(optimizer: Optimizer, params: dict[str, nn.Parameter]) -> None:
     """Refuse an optimizer that does not fit the model."""
     if isinstance(optimizer, torch.optim.LBFGS):

@@ -169,9 +169,13 @@ class Snapshot:
         for i, param in enumerate(_optimizer_params(trainer)):
             state = self._under(f"optimizer.{i}")
             if state:
-                trainer._optimizer.state[param].update(state)
+                trainer._optimizer.state[param].update(
+                    {key: _laid_out_as(param, value) for key, value in state.items()}
+                )
 
     def _load_callbacks(self, trainer: Trainer) -> None:
+        if "callbacks" not in self.meta:  # written by a trainer in C++, which has none of these: they begin anew
+            return
         ours = [callback for _, callback in trainer._python_callbacks]
         for i, (callback, entry) in enumerate(zip(ours, self.meta["callbacks"], strict=True)):
             callback.load_state_dict(_with_tensors(_decode(entry["state"]), self._under(f"callback.{i}")))
@@ -213,6 +217,11 @@ def _optimizer_state(trainer: Trainer) -> tuple[dict[str, Tensor], list[dict[str
         plain = {key: value for key, value in group.items() if isinstance(value, bool | int | float | str)}
         groups.append({**plain, "hyper": list(hyper_of(group))})
     return tensors, groups
+
+
+def _laid_out_as(param: Tensor, value: Tensor) -> Tensor:
+    """A state tensor with its parameter's strides: a file keeps none, and the fused kernels go through both in step."""
+    return torch.empty_like(param, dtype=value.dtype).copy_(value) if value.shape == param.shape else value
 
 
 def _callback_states(trainer: Trainer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:

@@ -17,6 +17,7 @@ from pyhooks.averages import AveragesView
 from pyhooks.callbacks import Callback, ProgressBar
 from pyhooks.engines import StepProvider
 from pyhooks.explain import explain
+from pyhooks.export import export_step
 from pyhooks.fit import Fit, FitOptions
 from pyhooks.history import Result
 from pyhooks.metrics import Metric, as_metric
@@ -359,6 +360,40 @@ class Trainer(AveragesView):
             raise TypeError(f"load_checkpoint got {kind(path)}; wanted the path of a file that Checkpoint wrote")
         with self._alone(self._check_idle):
             self._snapshot = Snapshot.load(self, path)
+
+    def export_step(
+        self,
+        path: str | os.PathLike[str],
+        train: Any,
+        val: Any = None,
+        *,
+        batch_size: int = 32,
+        drop_last: bool = False,
+    ) -> None:
+        """Write the captured step for a C++ program that trains without Python, with ``pyhooks::load_step(path)``.
+
+        The file holds a plan for each kind of batch that the data makes (a short last one, validation), the weights,
+        the optimizer with its state, and the metrics. The program gives the data and adds native callbacks of its own;
+        with the same data and seed it makes the same bits as :meth:`fit`.
+
+        Args:
+            path: the file to write, whole or not at all.
+            train: as for :meth:`fit`, tensors or arrays ``(inputs, targets)``: what batches will look like.
+            val: the same for validation. Default: None, the program cannot validate.
+            batch_size: rows a batch. Default: 32.
+            drop_last: there will be no short last batch. Default: False.
+
+        Raises:
+            pyhooks.ExportError: something of the trainer needs Python: its engine, optimizer, scheduler, a metric.
+            pyhooks.CaptureError: the step cannot be captured.
+
+        Example:
+            >>> trainer.export_step("step.safetensors", (x, y), batch_size=64)     # doctest: +SKIP
+        """
+        checking.at_least(1, batch_size=batch_size)
+        checking.flags(drop_last=drop_last)
+        with self._alone(self._check_idle):
+            export_step(self, path, train, val, batch_size=batch_size, drop_last=drop_last)
 
     def saved(self, path: Path) -> None:
         """Tell the run that a checkpoint is on disk: fires on_model_save and on_checkpoint_durable."""

@@ -3,7 +3,7 @@
 #include "bindings/bindings.h"
 #include "bindings/errors.h"
 #include "bindings/listener.h"
-#include "core/plugin_loader.h"
+#include "pyhooks/plugin_loader.h"
 
 namespace py = pybind11;
 using namespace pyhooks;

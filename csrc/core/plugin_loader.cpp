@@ -1,4 +1,4 @@
-#include "core/plugin_loader.h"
+#include "pyhooks/plugin_loader.h"
 
 #include <dlfcn.h>
 #include <link.h>

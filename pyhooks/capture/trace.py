@@ -261,7 +261,7 @@ def _as_grad(grad: Tensor | None, parameter: Tensor, taken: set[int]) -> Tensor 
     if grad is None or grad.layout != torch.strided:
         return grad
     grad = grad.detach()
-    strides = parameter.stride() if _is_dense(parameter) else _row_major(grad.shape)
+    strides = parameter.stride() if is_dense(parameter) else row_major(grad.shape)
     with torch.no_grad():
         if any(size != 1 and a != b for size, a, b in zip(grad.shape, grad.stride(), strides, strict=True)):
             grad = grad.new_empty_strided(grad.shape, strides).copy_(grad)
@@ -271,7 +271,7 @@ def _as_grad(grad: Tensor | None, parameter: Tensor, taken: set[int]) -> Tensor 
     return grad
 
 
-def _is_dense(tensor: Tensor) -> bool:
+def is_dense(tensor: Tensor) -> bool:
     """Whether the elements fill a block of memory, each place once, in whatever order."""
     expected = 1
     for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
@@ -281,7 +281,8 @@ def _is_dense(tensor: Tensor) -> bool:
     return True
 
 
-def _row_major(shape: Sequence[int]) -> list[int]:
+def row_major(shape: Sequence[int]) -> list[int]:
+    """The strides of a contiguous tensor, sizes of 1 and 0 treated as torch.empty does."""
     strides = [1] * len(shape)
     for index in range(len(shape) - 1, 0, -1):
         strides[index - 1] = strides[index] * max(shape[index], 1)

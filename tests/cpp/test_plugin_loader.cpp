@@ -5,7 +5,7 @@
 
 #include "check.h"
 #include "compare.h"
-#include "core/plugin_loader.h"
+#include "pyhooks/plugin_loader.h"
 #include "core/registry.h"
 #include "fake_host.h"
 

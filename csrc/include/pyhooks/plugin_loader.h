@@ -1,5 +1,7 @@
 #pragma once
 
+// For programs that load plugins; what it declares is in libpyhooks, see trainer.h.
+
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -31,8 +33,7 @@ struct Plugin {
 ///
 /// Example:
 ///
-///     pyhooks::load_plugin("build/libmy_hooks.so");
-///     auto callback = pyhooks::make_callback("my_hooks/noise_scale", {{"beta", 0.9}});
+///     trainer.add(pyhooks::load_plugin("build/libmy_hooks.so"), "NoiseScale", {{"beta", 0.9}});
 const Plugin& load_plugin(const std::string& path, std::string name = "");
 
 }  // namespace pyhooks
