@@ -2,6 +2,7 @@
 
 set(PYHOOKS_CORE_SOURCES
   csrc/core/batch_loop.cpp
+  csrc/core/c_callback.cpp
   csrc/core/column.cpp
   csrc/core/dispatcher.cpp
   csrc/core/epoch_sums.cpp
@@ -40,6 +41,7 @@ set(PYHOOKS_CUDA_SOURCES
 )
 
 set(PYHOOKS_BINDINGS_SOURCES
+  csrc/bindings/bind_c_callback.cpp
   csrc/bindings/bind_callbacks.cpp
   csrc/bindings/bind_data.cpp
   csrc/bindings/bind_engines.cpp
@@ -53,6 +55,7 @@ set(PYHOOKS_BINDINGS_SOURCES
 
 set(PYHOOKS_TEST_SOURCES
   tests/cpp/main.cpp
+  tests/cpp/test_c_callback.cpp
   tests/cpp/test_callbacks.cpp
   tests/cpp/test_dispatcher.cpp
   tests/cpp/test_dispatcher_changes.cpp

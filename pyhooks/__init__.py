@@ -15,8 +15,15 @@ _build_check.check()
 from pyhooks import callbacks, errors, metrics, native  # noqa: E402
 from pyhooks._build_info import PYHOOKS_VERSION as __version__  # noqa: E402
 from pyhooks.callbacks import Callback  # noqa: E402
-from pyhooks.errors import CallbackError, CaptureError, PyhooksError, UserStepError  # noqa: E402
+from pyhooks.errors import (  # noqa: E402
+    CallbackError,
+    CaptureError,
+    NativeFunctionError,
+    PyhooksError,
+    UserStepError,
+)
 from pyhooks.history import History, Result  # noqa: E402
+from pyhooks.native_function import native_callback  # noqa: E402
 from pyhooks.trainer import Trainer  # noqa: E402
 
 __all__ = [
@@ -24,6 +31,7 @@ __all__ = [
     "CallbackError",
     "CaptureError",
     "History",
+    "NativeFunctionError",
     "PyhooksError",
     "Result",
     "Trainer",
@@ -33,4 +41,5 @@ __all__ = [
     "errors",
     "metrics",
     "native",
+    "native_callback",
 ]

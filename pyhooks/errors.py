@@ -20,6 +20,10 @@ class CallbackError(PyhooksError, RuntimeError):
     """A native callback failed; the message names callback, event, epoch and batch."""
 
 
+class NativeFunctionError(PyhooksError, TypeError):
+    """A function cannot be compiled to native code; the message says why and where."""
+
+
 class CaptureError(PyhooksError, RuntimeError):
     """A training step could not be captured as a graph.
 
