@@ -13,6 +13,7 @@ NATIVE_WAYS = """Python runs between epochs only, because a Python call per batc
 training step. Instead:
   - use an event Python may listen to, as on_train_epoch_end, and read trainer.history.batch there: it holds them all;
   - use a built-in native callback: pyhooks.native.GradClip, NaNGuard, LossMeter, ...;
+  - decorate the function with pyhooks.native_callback(event), which compiles it to native code (needs numba);
   - write a native callback in C++ (csrc/include/pyhooks/callback.h) and register it with PYHOOKS_CALLBACK;
   - log values from a native callback with ctx.log(name, value) and look at trainer.metrics[name] after the epoch."""
 

@@ -133,6 +133,9 @@ class CFunction(NativeCallback):
 
     ``pointer`` and ``user_data`` are kept alive as long as a trainer has the callback.
 
+    Attributes:
+        address: of the function.
+
     Raises:
         TypeError: an argument of the wrong kind, or a Python function behind a C pointer.
         ValueError: a null pointer, no such event or phase.
@@ -157,7 +160,7 @@ class CFunction(NativeCallback):
         self.events = [events.check(event)]
         self.options = {}
         self.name = name or str(getattr(pointer, "__name__", "c_function"))
-        self._address, self._user = function_address(pointer), data_address(user_data)
+        self.address, self._user = function_address(pointer), data_address(user_data)
         self._kept = (pointer, user_data)
         self._initial = initial_state(state)
         self._phase, self._logs = phase, [str(logged) for logged in logs]
@@ -172,13 +175,16 @@ class CFunction(NativeCallback):
     def make(self) -> _C.Listener:
         """Make the C++ object."""
         self._last = _C.c_callback(
-            self._address, self._user, self.events[0], self._phase, self._logs, self._initial, self._kept
+            self.address, self._user, self.events[0], self._phase, self._logs, self._initial, self._kept
         )
         return self._last
 
     @property
     def state(self) -> npt.NDArray[np.float64] | None:
-        """A copy of its state as it is now in the trainer it was last added to, float64; None if it has none."""
+        """A copy of its state in the trainer it was last added to, as it is now, float64; None if it has none.
+
+        Read it between batches (at an epoch event) or after ``fit``: during one it may be half written.
+        """
         assert self._last is not None
         state = _C.c_state(self._last)
         return None if state is None else state.numpy()

@@ -29,10 +29,9 @@ def refusal(function: Callable[[Any], None], error: Exception, batch: str) -> st
         error: what numba has raised: 60 lines, often.
         batch: what numba calls the type of ``s``.
 
-    Example:
-        >>> print(refusal(print, ValueError("Unknown attribute 'los' of type pyhooks_batch#1"), "pyhooks_batch#1"))
-        ... # doctest: +ELLIPSIS
-        print cannot be compiled to native code: Unknown attribute 'los' of type s; s has epoch, ...
+    Returns:
+        "watch cannot be compiled to native code: Unknown attribute 'los' of type s; s has epoch, ...", and below it
+        "  at: train.py:12: x = s.los".
     """
     message = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).replace(batch, "s")
     text = f"{function.__name__} cannot be compiled to native code: {_reason(message)}"

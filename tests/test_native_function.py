@@ -32,8 +32,8 @@ def importing(s):
     json.dumps({})
 
 
-def opening(s):
-    open("log.txt")
+def asking(s):
+    input("next?")
 
 
 def computing_a_name(s):
@@ -75,7 +75,7 @@ def calling(s):
     [
         (misspelt, "Unknown attribute 'los' of type s; s has epoch, epochs, step,", 's.log("x", s.los)'),
         (importing, "Use of unsupported opcode (IMPORT_NAME) found", "import json"),
-        (opening, "Untyped global name 'open': Cannot determine Numba type of", 'open("log.txt")'),
+        (asking, "Untyped global name 'input': Cannot determine Numba type of", 'input("next?")'),
         (computing_a_name, 'the name is made while the function runs; write it out, as "name"', 's.log("a" if'),
         (logging_a_string, "s.log(name, value): the value is unicode_type; wanted a number", 's.log("x", "high")'),
         (assigning, "s.lr cannot be assigned to; s has epoch,", "def assigning(s):"),

@@ -9,6 +9,7 @@
 
 #include "bindings/gil.h"
 #include "bindings/python_callback.h"
+#include "c_entry.h"
 #include "core/dispatcher.h"
 #include "core/loop.h"
 
@@ -64,6 +65,22 @@ std::vector<double> each(const py::object& function, const py::object& argument,
   return durations;
 }
 
+// Nanoseconds an event and callback, where C functions at an address listen to a batch event.
+double c_event(std::uintptr_t address, int callbacks, int calls) {
+  auto dispatcher = std::make_shared<Dispatcher>();
+  Loop loop(dispatcher);
+  BatchContext context(loop);
+  for (int i = 0; i < callbacks; ++i)
+    dispatcher->add(bench::c_entry(reinterpret_cast<pyhooks_function>(address)), bit(Event::on_train_batch_end), {},
+                    "c");
+  const auto start = Clock::now();
+  for (int i = 0; i < calls; ++i) {
+    dispatcher->fire<Event::on_train_batch_end>(context);
+    asm volatile("" ::: "memory");
+  }
+  return nanoseconds(Clock::now() - start) / calls / callbacks;
+}
+
 }  // namespace
 
 PYBIND11_MODULE(pyhooks_bench_python, module) {
@@ -73,4 +90,7 @@ PYBIND11_MODULE(pyhooks_bench_python, module) {
              "Nanoseconds to fire an epoch event to which the function listens.");
   module.def("each", &each, py::arg("function"), py::arg("argument"), py::arg("calls"), py::arg("work_ns"),
              "Nanoseconds of each of several bare calls, with `work_ns` of C++ work before each.");
+  module.def("c_event", &c_event, py::arg("address"), py::arg("callbacks"), py::arg("calls"),
+             "Nanoseconds an event and callback, where C functions at that address listen to a batch event.");
+  module.attr("c_nothing") = reinterpret_cast<std::uintptr_t>(bench::c_nothing);
 }

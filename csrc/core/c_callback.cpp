@@ -81,15 +81,19 @@ struct CCallback::Answers {
     return answer(s, kNone, [](CCallback& self) { return self.batch_context_ ? self.batch_context_->loss() : kNone; });
   }
 
+  static std::size_t group_of(std::int64_t group) {
+    if (group >= 0) return static_cast<std::size_t>(group);
+    throw std::out_of_range("learning rate of group " + std::to_string(group) + " asked for; groups count from 0");
+  }
   static std::int64_t num_groups(pyhooks_batch* s) { return static_cast<std::int64_t>(self(s).context_->num_groups()); }
   static double lr(pyhooks_batch* s, std::int64_t group) {
     return answer(s, kNone, [&](CCallback& self) {
       const bool is_there = self.context_->num_groups() > 0;
-      return is_there ? self.context_->lr(static_cast<std::size_t>(group)) : kNone;
+      return is_there ? self.context_->lr(group_of(group)) : kNone;
     });
   }
   static void set_lr(pyhooks_batch* s, double value, std::int64_t group) {
-    act(s, [&](CCallback& self) { self.context_->set_lr(value, static_cast<std::size_t>(group)); });
+    act(s, [&](CCallback& self) { self.context_->set_lr(value, group_of(group)); });
   }
   static void scale_lr(pyhooks_batch* s, double factor) {
     act(s, [&](CCallback& self) { self.context_->scale_lr(factor); });

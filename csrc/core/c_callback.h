@@ -7,7 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "pyhooks/c_api.h"
@@ -22,10 +22,9 @@ struct CEntry {
   Event event{};
   Phase phase = Phase::observe;
   std::vector<std::string> logs = {};
-  at::Tensor state = {};  ///< float64 on the CPU, its initial values; undefined: none
-  std::function<std::exception_ptr()> pending_error =
-      {};                           ///< takes what the callee's runtime keeps; see c_api.h's `fail`
-  std::shared_ptr<void> keep = {};  ///< what `function` and `user` live in
+  at::Tensor state = {};                                   ///< float64 on the CPU, its initial values; undefined: none
+  std::function<std::exception_ptr()> pending_error = {};  ///< what the callee's runtime keeps: `fail` of c_api.h
+  std::shared_ptr<void> keep = {};                         ///< what `function` and `user` live in
 };
 
 /// Calls a C function at its event: fills in the fields of its pyhooks_batch, answers its functions.

@@ -205,6 +205,8 @@ TEST(c_callback_errors_come_out_when_it_has_returned) {
              {"skip_step() was called at on_params_update"}));
   CHECK(says(error_of<std::out_of_range>(Event::on_backward_end, [](pyhooks_batch* s) { s->set_lr(s, 1, 3); }),
              {"group 3"}));
+  CHECK(says(error_of<std::out_of_range>(Event::on_backward_end, [](pyhooks_batch* s) { s->lr(s, -1); }),
+             {"group -1 asked for"}));
 }
 
 TEST(c_callback_error_of_one_call_does_not_stay) {
