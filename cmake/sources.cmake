@@ -2,6 +2,7 @@
 
 set(PYHOOKS_CORE_SOURCES
   csrc/core/batch_loop.cpp
+  csrc/core/c_callback.cpp
   csrc/core/column.cpp
   csrc/core/dispatcher.cpp
   csrc/core/epoch_sums.cpp
@@ -88,6 +89,7 @@ set(PYHOOKS_CUDA_SOURCES
 )
 
 set(PYHOOKS_BINDINGS_SOURCES
+  csrc/bindings/bind_c_callback.cpp
   csrc/bindings/bind_callbacks.cpp
   csrc/bindings/bind_data.cpp
   csrc/bindings/bind_engines.cpp
@@ -104,6 +106,7 @@ set(PYHOOKS_TEST_SOURCES
   tests/cpp/main.cpp
   tests/cpp/test_atomic_file.cpp
   tests/cpp/test_averages.cpp
+  tests/cpp/test_c_callback.cpp
   tests/cpp/test_callbacks.cpp
   tests/cpp/test_checkpoint_file.cpp
   tests/cpp/test_cpp_engine.cpp

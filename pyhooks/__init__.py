@@ -20,12 +20,14 @@ from pyhooks.errors import (  # noqa: E402
     CallbackError,
     CaptureError,
     ExportError,
+    NativeFunctionError,
     PluginError,
     PyhooksError,
     TriggerError,
     UserStepError,
 )
 from pyhooks.history import History, Result  # noqa: E402
+from pyhooks.native_function import native_callback  # noqa: E402
 from pyhooks.paths import cmake_prefix_path, get_include  # noqa: E402
 from pyhooks.plugins import load_plugin  # noqa: E402
 from pyhooks.trainer import Trainer  # noqa: E402
@@ -38,6 +40,7 @@ __all__ = [
     "ExportError",
     "Firing",
     "History",
+    "NativeFunctionError",
     "PluginError",
     "PyhooksError",
     "Result",
@@ -54,6 +57,7 @@ __all__ = [
     "load_weights",
     "metrics",
     "native",
+    "native_callback",
     "plugins",
     "when",
 ]

@@ -32,6 +32,10 @@ class TriggerError(PyhooksError, ValueError):
     """A trigger's expression or action is wrong; the message ends with the text and a caret under the character."""
 
 
+class NativeFunctionError(PyhooksError, TypeError):
+    """A function cannot be compiled to native code; the message says why and where."""
+
+
 class CaptureError(PyhooksError, RuntimeError):
     """A training step could not be captured as a graph.
 

@@ -13,6 +13,7 @@ NATIVE_WAYS = """Python runs between epochs only, because a Python call per batc
 training step. Instead:
   - use an event Python may listen to, as on_train_epoch_end, and read trainer.history.batch there: it holds them all;
   - use a built-in native callback: pyhooks.native.GradClip, NaNGuard, LossMeter, ...;
+  - decorate the function with pyhooks.native_callback(event), which compiles it to native code (needs numba);
   - write one in C++, a source that ends with PYHOOKS_CALLBACK, and load it with pyhooks.load_plugin("my_hooks.cpp");
   - log values from a native callback with ctx.log(name, value) and look at trainer.metrics[name] after the epoch."""
 

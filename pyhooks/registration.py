@@ -59,12 +59,12 @@ def listener(target: Any, event: str | None, trainer: Trainer) -> tuple[_C.Liste
             target.check_event(event)
             event = None
         _check_logs(made.logs, label, trainer)
-        return made, label, _mask(made, event, repr(target))
+        return made, label, _mask(target.events, event, repr(target))
     if isinstance(target, Callback):
         label = type(target).__name__
         made = _from_object(target, trainer)
         _check_logs(made.logs, label, trainer)
-        return made, label, _mask(made, event, label)
+        return made, label, _mask(made.events, event, label)
     if event is None:
         raise TypeError(
             f"add_callback got {target!r} alone: wanted an event and a function, as "
@@ -142,13 +142,13 @@ def _check_logs(logs: list[str], label: str, trainer: Trainer) -> None:
             raise ValueError(f"{label} logs {name!r}, which the trainer itself makes: give it another name")
 
 
-def _mask(made: _C.Listener, event: str | None, name: str) -> int | None:
+def _mask(listens: list[str], event: str | None, name: str) -> int | None:
     """Restrict to one event, and to run events, where callbacks reset themselves."""
     if event is None:
         return None
-    if events.check(event) not in made.events:
+    if events.check(event) not in listens:
         raise ValueError(
-            f"{name} does not listen to {event!r}; it listens to {', '.join(made.events)}: leave the event out"
+            f"{name} does not listen to {event!r}; it listens to {', '.join(listens)}: leave the event out"
         )
     return sum(1 << i for i, (other, kind) in enumerate(events.KINDS.items()) if other == event or kind == "run")
 

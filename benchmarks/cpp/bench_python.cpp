@@ -10,6 +10,7 @@
 #include "bare_loop.h"
 #include "bindings/gil.h"
 #include "bindings/python_callback.h"
+#include "c_entry.h"
 #include "core/dispatcher.h"
 #include "core/loop.h"
 #include "kinds.h"
@@ -97,6 +98,22 @@ std::vector<double> native_each(int callbacks, int batches, double work_ns) {
   return last->durations;
 }
 
+// Nanoseconds an event and callback, where C functions at an address listen to a batch event.
+double c_event(std::uintptr_t address, int callbacks, int calls) {
+  auto dispatcher = std::make_shared<Dispatcher>();
+  Loop loop(dispatcher);
+  BatchContext context(loop);
+  for (int i = 0; i < callbacks; ++i)
+    dispatcher->add(bench::c_entry(reinterpret_cast<pyhooks_function>(address)), bit(Event::on_train_batch_end), {},
+                    "c");
+  const auto start = Clock::now();
+  for (int i = 0; i < calls; ++i) {
+    dispatcher->fire<Event::on_train_batch_end>(context);
+    asm volatile("" ::: "memory");
+  }
+  return nanoseconds(Clock::now() - start) / calls / callbacks;
+}
+
 }  // namespace
 
 PYBIND11_MODULE(pyhooks_bench_python, module) {
@@ -109,4 +126,7 @@ PYBIND11_MODULE(pyhooks_bench_python, module) {
   module.def(
       "native_each", &native_each, py::arg("callbacks"), py::arg("batches"), py::arg("work_ns"),
       "Nanoseconds that native no-op callbacks take in each batch of a training with `work_ns` of work a batch.");
+  module.def("c_event", &c_event, py::arg("address"), py::arg("callbacks"), py::arg("calls"),
+             "Nanoseconds an event and callback, where C functions at that address listen to a batch event.");
+  module.attr("c_nothing") = reinterpret_cast<std::uintptr_t>(bench::c_nothing);
 }

@@ -4,6 +4,7 @@
 #include "bindings/bindings.h"
 #include "bindings/errors.h"
 #include "bindings/listener.h"
+#include "bindings/phases.h"
 #include "bindings/python_callback.h"
 #include "core/dispatcher.h"
 #include "core/registry.h"
@@ -17,14 +18,6 @@ namespace {
 
 constexpr const char* kind_name(EventKind kind) {
   return kind == EventKind::run ? "run" : kind == EventKind::epoch ? "epoch" : "batch";
-}
-
-constexpr const char* phase_names[] = {"vote", "mutate", "save", "observe"};
-
-Phase phase_from(const std::string& name) {
-  for (std::size_t i = 0; i < std::size(phase_names); ++i)
-    if (name == phase_names[i]) return static_cast<Phase>(i);
-  throw py::value_error("phase is '" + name + "'; it must be one of vote, mutate, save, observe");
 }
 
 constexpr const char* policy_names[] = {"raise", "warn", "disable"};

@@ -86,6 +86,8 @@ class Context {
  public:
   explicit Context(Host& host) : host_(host) {}
 
+  /// Where training stands, all of it at once.
+  const Progress& progress() const { return host_.progress(); }
   std::int64_t epoch() const { return host_.progress().epoch; }
   std::int64_t epochs() const { return host_.progress().epochs; }
   std::int64_t global_step() const { return host_.progress().global_step; }
