@@ -30,7 +30,8 @@ class Handle:
 
     def remove(self) -> bool:
         """Stop calling it, from the next call on. False if it is gone already."""
-        return [self._trainer._remove(number) for number in self._numbers][0]
+        removed = [self._trainer._remove(number) for number in self._numbers]
+        return removed[0]
 
     def __repr__(self) -> str:
         return f"Handle({self.label!r})"

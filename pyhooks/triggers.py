@@ -96,7 +96,7 @@ def when(expression: str, do: Action | Sequence[Action], *, at: str | None = Non
 
     ``loss > 3 * ema(loss, 100) and step > 500`` compares the batch's loss with the average of the batches before it.
     Names are loss, lr, grad_norm, step, epoch, epochs, batch, batches, samples, samples_seen, seconds, and whatever
-    native callbacks log (in quotes where it is no plain name, as ``'act/fc1'``); docs/triggers.md has the whole language.
+    native callbacks log (in quotes where it is no plain name, as ``'act/fc1'``); docs/triggers.md has the language.
 
     With built-in names alone it is evaluated at on_backward_end, before the optimizer's step; with logged values at
     on_train_batch_end, when they are all there.

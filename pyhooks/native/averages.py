@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pyhooks.native import _BuiltIn
+from pyhooks.native.base import BuiltIn
 
 __all__ = ["EMA", "SWA"]
 
 
-class EMA(_BuiltIn):
+class EMA(BuiltIn):
     """Keeps an exponential moving average of the weights, and validates with it.
 
     Each update is ``average = decay * average + (1 - decay) * weights``, for all parameters at once. The first one
@@ -70,7 +70,7 @@ class EMA(_BuiltIn):
         )
 
 
-class SWA(_BuiltIn):
+class SWA(BuiltIn):
     """Averages the weights of the last epochs equally: stochastic weight averaging (Izmailov et al., 2018).
 
     The average has the bits of ``torch.optim.swa_utils.AveragedModel(model)`` updated at the same moments. The model

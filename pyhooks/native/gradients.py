@@ -1,13 +1,34 @@
-"""Native callbacks that measure gradients."""
+"""Native callbacks that clip and measure gradients."""
 
 from __future__ import annotations
 
-from pyhooks.native import _BuiltIn
+from pyhooks.native.base import BuiltIn
 
-__all__ = ["GradNoiseScale", "GradNorm"]
+__all__ = ["GradClip", "GradNoiseScale", "GradNorm"]
 
 
-class GradNorm(_BuiltIn):
+class GradClip(BuiltIn):
+    """Clips gradients in place before each optimizer step.
+
+    Args:
+        max_norm: largest total 2-norm, as ``torch.nn.utils.clip_grad_norm_``. Default: None, no limit.
+        max_value: largest absolute value, as ``torch.nn.utils.clip_grad_value_``. Default: None, no limit.
+
+    Raises:
+        ValueError: neither is given, or one is not above 0.
+
+    Example:
+        >>> GradClip(max_norm=1.0)
+        GradClip(max_norm=1.0)
+    """
+
+    registry_name = "grad_clip"
+
+    def __init__(self, max_norm: float | None = None, max_value: float | None = None) -> None:
+        super().__init__(self.registry_name, max_norm=max_norm, max_value=max_value)
+
+
+class GradNorm(BuiltIn):
     """Logs the total norm of the gradients of each optimizer step, with the bits of ``torch.nn.utils.get_total_norm``.
 
     It appears as a column of ``trainer.history.batch`` (NaN at batches that do not end with a step) and, averaged over
@@ -47,7 +68,7 @@ class GradNorm(_BuiltIn):
         )
 
 
-class GradNoiseScale(_BuiltIn):
+class GradNoiseScale(BuiltIn):
     """Logs the simple noise scale: about the batch size beyond which larger batches hardly save steps.
 
     It is tr(Sigma) / |G|^2 of McCandlish et al., "An Empirical Model of Large-Batch Training" (2018), with G the mean

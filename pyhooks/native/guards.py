@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from pyhooks import _C
-from pyhooks.native import NativeCallback
+from pyhooks.native.base import NativeCallback
 
 __all__ = ["LRMonitor", "LossSpike", "NaNGuard", "StepTimer", "Throughput", "TimeLimit"]
 
