@@ -182,11 +182,14 @@ def _under_a_fresh_name(library: Path, digest: str) -> Iterator[Path]:
     if _in_place.setdefault(library, digest) == digest:
         yield library
         return
-    folder = library.parent if os.access(library.parent, os.W_OK) else None  # beside it, it finds what it links to
-    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{library.stem}-") as made:
-        link = Path(made) / f"{digest[:16]}-{library.name}"
-        shutil.copyfile(library, link)
-        yield link
+    folder = library.parent if os.access(library.parent, os.W_OK) else None  # there it finds what it links to
+    handle, copy = tempfile.mkstemp(dir=folder, prefix=".", suffix=f"-{library.name}")
+    os.close(handle)
+    try:
+        shutil.copyfile(library, copy)
+        yield Path(copy)
+    finally:
+        os.unlink(copy)  # what is loaded stays
 
 
 def _installed_file(name: str) -> Path:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from plugin import sources
-from plugin.installation import Installation
+from plugin.installation import ROOT, Installation
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
@@ -34,6 +35,13 @@ class TestSource:
         assert installed.run(sources.CHECK, tmp_path, "my_hooks.cpp", **cache) == "my_hooks/scaled ''\n"
         [library] = (tmp_path / "cache").rglob("*.so")
         assert not needs_torch(library)
+
+    def test_of_the_page_on_writing_them(self, installed: Installation, tmp_path: Path) -> None:
+        page = (ROOT / "docs" / "writing-native-callbacks.md").read_text()
+        name, source = re.search(r"`(\w+\.cpp)`:\n\n```cpp\n(.*?)```", page, re.DOTALL).groups()
+        (tmp_path / name).write_text(source)
+        program = f"{sources.PRELUDE}\nprint(train(pyhooks.load_plugin({name!r}).Spike(factor=4))['spikes'])"
+        assert installed.run(program, tmp_path) == "[0. 0. 0. 0. 0. 0.]\n"
 
     def test_that_uses_tensors(self, installed: Installation, tmp_path: Path) -> None:
         (tmp_path / "tensors.cpp").write_text(sources.TENSORS)
@@ -75,11 +83,12 @@ class TestCMake:
         assert installed.run(sources.CHECK_TENSORS, tmp_path, "build/libtensors.so") == "tensors/param_sum\n"
         assert not needs_torch(tmp_path / "build" / "libplain.so")
 
-    def test_named_by_config(self, installed: Installation, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("variable", ["pyhooks_DIR", "CMAKE_PREFIX_PATH"])
+    def test_named_by_config(self, installed: Installation, tmp_path: Path, variable: str) -> None:
         (tmp_path / "CMakeLists.txt").write_text(CMAKE.replace("pyhooks_add_plugin(tensors TORCH tensors.cpp)", ""))
         (tmp_path / "plain.cpp").write_text(sources.plugin())
         [folder] = installed.config(tmp_path, "--cmakedir")
-        installed.command(["cmake", "-S", ".", "-B", "build", f"-Dpyhooks_DIR={folder}"], tmp_path)
+        installed.command(["cmake", "-S", ".", "-B", "build", f"-D{variable}={folder}"], tmp_path)
         installed.command(["cmake", "--build", "build"], tmp_path)
         assert installed.run(sources.CHECK, tmp_path, "build/libplain.so") == "plain/scaled ''\n"
 
