@@ -14,19 +14,23 @@ namespace pyhooks {
 
 namespace detail {
 
-/// Whether none of `count` numbers has all bits of `exponent` set, as infinities and NaNs have, and only they.
+/// Whether none of `count` floats has all bits of its exponent set, as infinities and NaNs have, and only they. `unit` is
+/// the exponent's lowest bit: added to a float without its sign, it carries into the sign's place exactly then. Three
+/// operations a number, without a branch: compilers make vector code of it.
 template <class Bits>
-bool finite_bits(const void* data, std::int64_t count, Bits exponent) {
-  constexpr std::int64_t kBlock = 1024;
+bool finite_bits(const void* data, std::int64_t count, Bits unit) {
+  constexpr std::int64_t kBlock = 4096;
+  constexpr Bits kSign = static_cast<Bits>(Bits{1} << (8 * sizeof(Bits) - 1));
   const char* bytes = static_cast<const char*>(data);
   for (std::int64_t begin = 0; begin < count; begin += kBlock) {
-    bool found = false;
-    for (std::int64_t i = begin, end = std::min(count, begin + kBlock); i < end; ++i) {
+    Bits carried = 0;
+    const std::int64_t size = std::min(count - begin, kBlock);
+    for (std::int64_t i = 0; i < size; ++i) {
       Bits bits;
-      std::memcpy(&bits, bytes + static_cast<std::size_t>(i) * sizeof(Bits), sizeof(Bits));
-      found |= (bits & exponent) == exponent;
+      std::memcpy(&bits, bytes + static_cast<std::size_t>(begin + i) * sizeof(Bits), sizeof(Bits));
+      carried |= static_cast<Bits>((bits & static_cast<Bits>(~kSign)) + unit);
     }
-    if (found) return false;
+    if (carried & kSign) return false;
   }
   return true;
 }
@@ -44,13 +48,11 @@ inline bool all_finite(const at::Tensor& tensor) {
   if (!tensor.defined() || !(tensor.is_floating_point() || tensor.is_complex())) return true;
   if (tensor.layout() == at::kSparse) return all_finite(tensor._values());
   if (detail::readable(tensor)) {
-    const auto scan = [&](auto exponent) {
-      return detail::finite_bits(tensor.const_data_ptr(), tensor.numel(), exponent);
-    };
-    if (tensor.scalar_type() == at::kFloat) return scan(std::uint32_t{0x7f800000});
-    if (tensor.scalar_type() == at::kDouble) return scan(std::uint64_t{0x7ff0000000000000});
-    if (tensor.scalar_type() == at::kBFloat16) return scan(std::uint16_t{0x7f80});
-    if (tensor.scalar_type() == at::kHalf) return scan(std::uint16_t{0x7c00});
+    const auto scan = [&](auto unit) { return detail::finite_bits(tensor.const_data_ptr(), tensor.numel(), unit); };
+    if (tensor.scalar_type() == at::kFloat) return scan(std::uint32_t{1} << 23);
+    if (tensor.scalar_type() == at::kDouble) return scan(std::uint64_t{1} << 52);
+    if (tensor.scalar_type() == at::kBFloat16) return scan(std::uint16_t{1 << 7});
+    if (tensor.scalar_type() == at::kHalf) return scan(std::uint16_t{1 << 10});
   }
   return tensor.isfinite().all().item<bool>();
 }

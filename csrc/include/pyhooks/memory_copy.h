@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -73,7 +74,24 @@ class TensorCopies {
     return std::equal(copies_.begin(), copies_.end(), tensors.begin(), tensors.end(), alike);
   }
   static void copy(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from) {
-    if (!to.empty()) at::_foreach_copy_(to, from);
+    std::vector<at::Tensor> others_to;
+    std::vector<at::Tensor> others_from;
+    for (std::size_t i = 0; i < to.size(); ++i) {
+      if (small(to[i], from[i])) {
+        std::memcpy(to[i].mutable_data_ptr(), from[i].const_data_ptr(), to[i].nbytes());
+      } else {
+        others_to.push_back(to[i]);
+        others_from.push_back(from[i]);
+      }
+    }
+    if (!others_to.empty()) at::_foreach_copy_(others_to, others_from);
+  }
+  // Batch norm's statistics, say: at::copy_ takes longer to find out what to do than to do it.
+  static bool small(const at::Tensor& a, const at::Tensor& b) {
+    constexpr std::int64_t kSmall = 4096;
+    return a.numel() > 0 && a.numel() <= kSmall && a.is_cpu() && b.is_cpu() && a.scalar_type() == b.scalar_type() &&
+           a.layout() == at::kStrided && b.layout() == at::kStrided && a.strides() == b.strides() &&
+           a.is_non_overlapping_and_dense();
   }
 
   std::vector<at::Tensor> originals_;  // empty: from a checkpoint, or nothing was taken
