@@ -32,12 +32,16 @@ set(PYHOOKS_DATA_SOURCES
 )
 
 set(PYHOOKS_CALLBACKS_SOURCES
+  csrc/callbacks/ema.cpp
   csrc/callbacks/grad_clip.cpp
+  csrc/callbacks/grad_noise_scale.cpp
+  csrc/callbacks/grad_norm.cpp
   csrc/callbacks/loss_meter.cpp
   csrc/callbacks/loss_spike.cpp
   csrc/callbacks/lr_monitor.cpp
   csrc/callbacks/nan_guard.cpp
   csrc/callbacks/step_timer.cpp
+  csrc/callbacks/swa.cpp
   csrc/callbacks/throughput.cpp
   csrc/callbacks/time_limit.cpp
 )
@@ -74,6 +78,7 @@ set(PYHOOKS_BINDINGS_SOURCES
 
 set(PYHOOKS_TEST_SOURCES
   tests/cpp/main.cpp
+  tests/cpp/test_averages.cpp
   tests/cpp/test_callbacks.cpp
   tests/cpp/test_dispatcher.cpp
   tests/cpp/test_dispatcher_changes.cpp

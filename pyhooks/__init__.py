@@ -14,6 +14,7 @@ _build_check.check()
 
 from pyhooks import callbacks, errors, metrics, native, plugins  # noqa: E402
 from pyhooks._build_info import PYHOOKS_VERSION as __version__  # noqa: E402
+from pyhooks.averages import load_weights  # noqa: E402
 from pyhooks.callbacks import Callback  # noqa: E402
 from pyhooks.errors import (  # noqa: E402
     CallbackError,
@@ -48,6 +49,7 @@ __all__ = [
     "errors",
     "get_include",
     "load_plugin",
+    "load_weights",
     "metrics",
     "native",
     "plugins",

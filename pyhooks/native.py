@@ -117,4 +117,7 @@ def available() -> dict[str, str]:
     return {native.name: native.help for native in _C.native_classes("callback")}
 
 
+# Last: they are made of the classes above.
+from pyhooks.native_averages import *  # noqa: E402, F403
+from pyhooks.native_gradients import *  # noqa: E402, F403
 from pyhooks.native_guards import *  # noqa: E402, F403

@@ -83,12 +83,23 @@ class Snapshot:
         snapshot = cls(tensors, meta)
         snapshot._check(trainer)
         for prefix, module in _modules(trainer):
-            module.load_state_dict({**snapshot._under(prefix), **snapshot._extra(prefix)})
+            module.load_state_dict(snapshot.module_state(prefix))
         snapshot._load_optimizer(trainer)
         if trainer.scheduler is not None:
             trainer.scheduler.load_state_dict(_decode(meta["scheduler"]))
         snapshot._load_callbacks(trainer)
         return snapshot
+
+    def module_state(self, prefix: str) -> dict[str, Any]:
+        """A module's ``state_dict``: of "model" or "loss"."""
+        return {**self._under(prefix), **self._extra(prefix)}
+
+    def native_states(self) -> dict[str, dict[str, Any]]:
+        """What native callbacks had kept, by key."""
+        return {
+            entry["key"]: _with_tensors(entry["state"], self._under(f"native.{i}"))
+            for i, entry in enumerate(self.meta.get("native", []))
+        }
 
     def resume(self, fit: Fit) -> None:
         """Set a run's counters and random numbers, just before it starts."""
@@ -103,7 +114,7 @@ class Snapshot:
         loop.start_lr_factor = meta.get("lr_factor", 1.0)
         best_epoch = -1 if meta["best_epoch"] is None else meta["best_epoch"]
         loop.restore(meta["best_fitness"], best_epoch, meta["history"])
-        fit.callback_states = self._native()
+        fit.callback_states = self.native_states()
         torch.default_generator.set_state(self.tensors["rng.default"])
         if "rng.sampler" in self.tensors:
             fit.sampler_state = self.tensors["rng.sampler"]
@@ -111,7 +122,7 @@ class Snapshot:
     def _check(self, trainer: Trainer) -> None:
         """Refuse a trainer that this was not made from, before anything of it is changed."""
         for prefix, module in _modules(trainer):
-            theirs = {name: _form(value) for name, value in {**self._under(prefix), **self._extra(prefix)}.items()}
+            theirs = {name: _form(value) for name, value in self.module_state(prefix).items()}
             ours = {name: _form(value) for name, value in module.state_dict().items()}
             for name in dict.fromkeys([*ours, *theirs]):
                 if ours.get(name) != theirs.get(name):
@@ -159,12 +170,6 @@ class Snapshot:
             state = self._under(f"optimizer.{i}")
             if state:
                 trainer._optimizer.state[param].update(state)
-
-    def _native(self) -> dict[str, dict[str, Any]]:
-        return {
-            entry["key"]: _with_tensors(entry["state"], self._under(f"native.{i}"))
-            for i, entry in enumerate(self.meta.get("native", []))
-        }
 
     def _load_callbacks(self, trainer: Trainer) -> None:
         ours = [callback for _, callback in trainer._python_callbacks]

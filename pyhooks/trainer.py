@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pyhooks import _C, checking, events, inference
+from pyhooks.averages import AveragesView
 from pyhooks.callbacks import Callback, ProgressBar
 from pyhooks.engines import StepProvider
 from pyhooks.explain import explain
@@ -24,14 +25,13 @@ from pyhooks.optim import check_parameters
 from pyhooks.registration import Handle, delivery, epoch_schedule, listener
 from pyhooks.resume import Snapshot
 from pyhooks.rules import Rules
-from pyhooks.run_view import RunView
 from pyhooks.warn import warn_user
 from pyhooks.wording import kind
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Trainer(RunView):
+class Trainer(AveragesView):
     """Trains a model in a native loop.
 
     Args:
@@ -372,6 +372,11 @@ class Trainer(RunView):
     def _check_idle(self) -> None:
         if self._running is not None:
             raise RuntimeError("this trainer is training already; make another trainer to train inside or beside it")
+        if self._lent:
+            raise RuntimeError(
+                "inside trainer.averaged() the model has averaged weights, and at the end of the block what is done to "
+                "them is undone: call fit and load_checkpoint after it"
+            )
 
     @contextmanager
     def _alone(self, check: Callable[[], None]) -> Iterator[None]:

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "pyhooks/clip.h"
+#include "pyhooks/norm.h"
 #include "pyhooks/option_checks.h"
 #include "pyhooks/plugin.h"
 
@@ -22,9 +23,7 @@ class GradClip final : public Callback {
   Phase phase() const override { return Phase::mutate; }
 
   void optimizer_step(BatchContext& ctx) override {
-    grads_.clear();
-    for (std::size_t i = 0; i < ctx.num_params(); ++i)
-      if (ctx.grad(i).defined()) grads_.push_back(ctx.grad(i));
+    defined_grads(ctx, grads_);
     if (max_norm_) clip_grad_norm(grads_, *max_norm_);
     if (max_value_) clip_grad_value(grads_, *max_value_);
     grads_.clear();

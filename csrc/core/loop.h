@@ -165,7 +165,8 @@ class Loop final : public Host {
   std::vector<std::string> log_names() const override;
   void time_steps(bool on) override { timing_ = on; }
   const StepTimes& step_times() const override { return step_times_; }
-  std::uint64_t add_callback(std::shared_ptr<Callback> callback, EventMask events, std::string_view label) override;
+  std::uint64_t add_callback(std::shared_ptr<Callback> callback, EventMask events, std::string_view label,
+                             std::int64_t priority) override;
   bool remove_callback(std::uint64_t id) override { return dispatcher_->remove(id); }
   std::uint64_t current_callback() const override;
   bool may_act() override { return dispatcher_->may_act(context_); }

@@ -96,8 +96,8 @@ void Loop::request_save(std::string_view reason) {
   const Registration* who = dispatcher_->current();
   save_requests_.push_back((who ? who->label : "trainer") + ": " + std::string(reason));
   if (std::exchange(saver_added_, true)) return;
-  add_callback(std::make_shared<Saver>([this] { save_if_asked(); }), overridden_events<Saver>(),
-               "requested checkpoint");
+  add_callback(std::make_shared<Saver>([this] { save_if_asked(); }), overridden_events<Saver>(), "requested checkpoint",
+               0);
 }
 
 void Loop::snapshot(std::string_view reason) {
@@ -117,8 +117,9 @@ void Loop::snapshot(std::string_view reason) {
   });
 }
 
-std::uint64_t Loop::add_callback(std::shared_ptr<Callback> callback, EventMask events, std::string_view label) {
-  added_.push_back(dispatcher_->add(std::move(callback), events, {}, std::string(label)));
+std::uint64_t Loop::add_callback(std::shared_ptr<Callback> callback, EventMask events, std::string_view label,
+                                 std::int64_t priority) {
+  added_.push_back(dispatcher_->add(std::move(callback), events, {}, std::string(label), true, {.priority = priority}));
   return added_.back();
 }
 

@@ -50,7 +50,7 @@ class FakeHost final : public pyhooks::Host {
   at::Tensor& param(std::size_t i) override { return params.at(i); }
   at::Tensor& grad(std::size_t i) override { return grads.at(i); }
   std::size_t num_buffers() const override { return buffers.size(); }
-  std::string_view buffer_name(std::size_t i) const override { return names_.at(i); }
+  std::string_view buffer_name(std::size_t i) const override { return buffer_names_.at(i); }
   at::Tensor& buffer(std::size_t i) override { return buffers.at(i); }
   std::size_t num_optimizer_tensors() override { return optimizer_tensors.size(); }
   at::Tensor& optimizer_tensor(std::size_t i) override { return optimizer_tensors.at(i); }
@@ -75,7 +75,8 @@ class FakeHost final : public pyhooks::Host {
   }
   void time_steps(bool) override {}
   const pyhooks::StepTimes& step_times() const override { return times; }
-  std::uint64_t add_callback(std::shared_ptr<pyhooks::Callback>, pyhooks::EventMask, std::string_view) override {
+  std::uint64_t add_callback(std::shared_ptr<pyhooks::Callback>, pyhooks::EventMask, std::string_view,
+                             std::int64_t) override {
     throw std::logic_error("there is no dispatcher here");
   }
   bool remove_callback(std::uint64_t) override { return false; }
@@ -84,4 +85,5 @@ class FakeHost final : public pyhooks::Host {
 
  private:
   std::vector<std::string> names_{"w", "b", "w2", "b2"};
+  std::vector<std::string> buffer_names_{"mean", "variance"};
 };

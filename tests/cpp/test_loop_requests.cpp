@@ -176,6 +176,18 @@ TEST(loop_a_callback_added_while_training_is_gone_afterwards) {
   CHECK(training.dispatcher->registrations().size() == 1);
 }
 
+TEST(loop_callbacks_added_with_a_priority_are_called_in_its_order) {
+  Training training(1);
+  Notes notes;
+  when(training, "on_train_batch_start 0.0", [&](BatchContext& ctx) {
+    for (const auto& [name, priority] : {std::pair("low", -1), std::pair("none", 0), std::pair("high", 1)})
+      add_callback(ctx, std::make_shared<Trace>(std::string(name) + " ", &notes), name, priority);
+  });
+  training.loop.run();
+  notes.resize(3);
+  check_notes(notes, {"high on_backward_end 0.0", "none on_backward_end 0.0", "low on_backward_end 0.0"});
+}
+
 TEST(loop_a_callback_removes_itself) {
   Training training(1);
   when(training, "on_train_batch_start 0.0", [](BatchContext& ctx) { CHECK(ctx.remove(ctx.self())); });

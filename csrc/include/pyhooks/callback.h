@@ -147,8 +147,9 @@ constexpr EventMask overridden_events() {
 ///
 ///     pyhooks::add_callback(ctx, std::make_shared<Probe>(), "Probe");
 template <class T>
-std::uint64_t add_callback(Context& context, std::shared_ptr<T> callback, std::string_view label) {
-  return context.add(std::move(callback), overridden_events<T>(), label);
+std::uint64_t add_callback(Context& context, std::shared_ptr<T> callback, std::string_view label,
+                           std::int64_t priority = 0) {
+  return context.add(std::move(callback), overridden_events<T>(), label, priority);
 }
 
 }  // namespace pyhooks

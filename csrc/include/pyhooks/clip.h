@@ -4,15 +4,14 @@
 #include <ATen/ops/_foreach_clamp_max.h>
 #include <ATen/ops/_foreach_clamp_min.h>
 #include <ATen/ops/_foreach_mul.h>
-#include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/clamp.h>
-#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/reciprocal.h>
-#include <ATen/ops/stack.h>
 
 #include <vector>
+
+#include "pyhooks/norm.h"
 
 namespace pyhooks {
 
@@ -20,7 +19,7 @@ namespace pyhooks {
 /// torch.nn.utils.clip_grad_norm_, in its order, so the result has the same bits. All on one device.
 /// Returns the total norm before clipping, 0-d.
 inline at::Tensor clip_grad_norm(const std::vector<at::Tensor>& grads, double max_norm) {
-  at::Tensor total = at::linalg_vector_norm(at::stack(at::_foreach_norm(grads, 2.0)), 2.0);
+  at::Tensor total = total_norm(grads, 2.0);
   // Python's `max_norm / tensor` is reciprocal then multiply; a division would differ in the last bit.
   at::Tensor scale = at::clamp(at::mul(at::reciprocal(at::add(total, 1e-6)), max_norm), std::nullopt, 1.0);
   at::_foreach_mul_(grads, scale);

@@ -71,7 +71,8 @@ class Host {
   virtual std::vector<std::string> log_names() const = 0;
   virtual void time_steps(bool on) = 0;
   virtual const StepTimes& step_times() const = 0;
-  virtual std::uint64_t add_callback(std::shared_ptr<Callback> callback, EventMask events, std::string_view label) = 0;
+  virtual std::uint64_t add_callback(std::shared_ptr<Callback> callback, EventMask events, std::string_view label,
+                                     std::int64_t priority) = 0;
   virtual bool remove_callback(std::uint64_t id) = 0;
   virtual std::uint64_t current_callback() const = 0;
   virtual bool may_act() = 0;
@@ -135,8 +136,10 @@ class Context {
   at::Tensor& optimizer_tensor(std::size_t i) { return host_.optimizer_tensor(i); }
 
   /// Adds a callback, from the next event on; returns its number. `add_callback` in callback.h fills in `events`.
-  std::uint64_t add(std::shared_ptr<Callback> callback, EventMask events, std::string_view label) {
-    return host_.add_callback(std::move(callback), events, label);
+  /// `priority`: within a phase, higher ones are called first.
+  std::uint64_t add(std::shared_ptr<Callback> callback, EventMask events, std::string_view label,
+                    std::int64_t priority = 0) {
+    return host_.add_callback(std::move(callback), events, label, priority);
   }
   /// Removes a callback by its number: it is not called any more, in this event either. False if it is gone already.
   bool remove(std::uint64_t id) { return host_.remove_callback(id); }
