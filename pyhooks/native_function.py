@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyhooks import checking, events
-from pyhooks.native import CFunction, initial_state
+from pyhooks.native.c_function import CFunction, initial_state
 from pyhooks.wording import kind
 
 DTYPES = ("float32", "float64")

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "pyhooks/clip.h"
+#include "pyhooks/norm.h"
 #include "pyhooks/option_checks.h"
 #include "pyhooks/norm.h"
 #include "pyhooks/plugin.h"

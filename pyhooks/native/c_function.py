@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from pyhooks import _C, events
+from pyhooks import _C, checking, events
 from pyhooks.c_pointers import data_address, function_address
 from pyhooks.native.base import NativeCallback
 
