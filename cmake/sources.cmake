@@ -11,6 +11,7 @@ set(PYHOOKS_CORE_SOURCES
   csrc/core/registry.cpp
   csrc/core/signals.cpp
   csrc/core/state_map.cpp
+  csrc/core/tap.cpp
 )
 
 set(PYHOOKS_ENGINES_SOURCES
@@ -18,6 +19,7 @@ set(PYHOOKS_ENGINES_SOURCES
   csrc/engines/plan.cpp
   csrc/engines/rng_ops.cpp
   csrc/engines/schema.cpp
+  csrc/engines/tap_ops.cpp
 )
 
 set(PYHOOKS_OPTIM_SOURCES
@@ -31,7 +33,11 @@ set(PYHOOKS_DATA_SOURCES
 )
 
 set(PYHOOKS_CALLBACKS_SOURCES
+  csrc/callbacks/activation_stats.cpp
   csrc/callbacks/grad_clip.cpp
+  csrc/callbacks/grad_noise.cpp
+  csrc/callbacks/grad_scale.cpp
+  csrc/callbacks/grad_stats.cpp
   csrc/callbacks/loss_meter.cpp
   csrc/callbacks/nan_guard.cpp
 )
@@ -46,6 +52,7 @@ set(PYHOOKS_BINDINGS_SOURCES
   csrc/bindings/bind_loop.cpp
   csrc/bindings/bind_optimizers.cpp
   csrc/bindings/bind_plan.cpp
+  csrc/bindings/bind_taps.cpp
   csrc/bindings/errors.cpp
   csrc/bindings/module.cpp
   csrc/bindings/python_callback.cpp

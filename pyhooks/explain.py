@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from pyhooks.trainer import Trainer
 
 
+_MOST_NAMES = 8
+
+
 def explain(trainer: Trainer) -> str:
     """Describe the engine, and for each event its listeners in order.
 
@@ -27,9 +30,16 @@ def explain(trainer: Trainer) -> str:
         if listeners:
             lines.append(f"{event} ({kind})")
             lines.extend(f"  {_line(info)}" for info in listeners)
+    if entries := trainer._provider.taps.entries:
+        lines.append("tensor hooks")
+        lines.extend(f"  {entry.on:<10} {entry.label} on {entry.pattern!r}: {_some(entry.names)}" for entry in entries)
     if len(lines) == 1:
         lines.append("no callbacks")
     return "\n".join(lines)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else "")
 
 
 def _line(info: dict[str, Any]) -> str:

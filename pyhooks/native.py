@@ -124,3 +124,13 @@ def available() -> dict[str, str]:
         "Stops training when a batch's loss is not finite, naming the batch."
     """
     return {name: what for name, what, _ in _C.native_callbacks()}
+
+
+from pyhooks.hooks import (  # noqa: E402  (they take their options as callbacks do)
+    ActivationStats as ActivationStats,
+    GradNoise as GradNoise,
+    GradScale as GradScale,
+    GradStats as GradStats,
+    NativeHook as NativeHook,
+    available_hooks as available_hooks,
+)

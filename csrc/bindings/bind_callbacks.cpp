@@ -3,6 +3,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/errors.h"
+#include "bindings/listener.h"
 #include "bindings/python_callback.h"
 #include "core/dispatcher.h"
 #include "core/registry.h"
@@ -49,13 +50,6 @@ py::list native_callbacks() {
   }
   return result;
 }
-
-// A callback object together with the events it overrides.
-struct Listener {
-  std::shared_ptr<Callback> callback;
-  EventMask events;
-  bool native;
-};
 
 py::dict registration_info(const Registration& registration) {
   py::dict info;

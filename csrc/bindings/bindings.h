@@ -9,3 +9,4 @@ void bind_engines(pybind11::module_& module);
 void bind_loop(pybind11::module_& module);
 void bind_optimizers(pybind11::module_& module);
 void bind_plan(pybind11::module_& module);
+void bind_taps(pybind11::module_& module);

@@ -7,6 +7,7 @@ PYBIND11_MODULE(_C, module) {
   module.doc() = "The compiled core of pyhooks.";
   module.attr("ABI_VERSION") = PYHOOKS_ABI_VERSION;
   bind_callbacks(module);
+  bind_taps(module);
   bind_plan(module);
   bind_engines(module);
   bind_optimizers(module);
