@@ -57,7 +57,7 @@ class HookHandle:
     @property
     def calls(self) -> int:
         """How many tensors the hook was handed in the current or last ``fit``."""
-        return self._entry.tap.calls
+        return int(self._entry.tap.cost()["calls"])
 
     def histogram(self, tensor: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """This epoch's (after training: the last epoch's) histogram of a tensor.
@@ -101,7 +101,7 @@ def add_hook(trainer: Trainer, pattern: object, hook: object, on: object, every:
     names = _matched(trainer, pattern, on)
     tap = _C.Tap(hook.make(), on, every, hook.label, names)
     number = trainer._dispatcher.add(tap.listener(), label=hook.label)
-    entry = Entry(tap, pattern, on, hook.label, names, number)
+    entry = Entry(tap, pattern, on, every, hook.label, names, number)
     trainer._provider.taps.entries.append(entry)
     return HookHandle(trainer, entry)
 

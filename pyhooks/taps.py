@@ -39,6 +39,7 @@ class Entry:
         tap: its native side.
         pattern: a glob over module names, of ``on="param_grad"`` over parameter names.
         on: "output", "grad" or "param_grad".
+        every: of how many batches it sees one.
         label: the hook's name in messages.
         names: what the pattern matched when it was added.
         number: its registration in the dispatcher.
@@ -49,6 +50,7 @@ class Entry:
     tap: _C.Tap
     pattern: str
     on: str
+    every: int
     label: str
     names: list[str]
     number: int
@@ -101,6 +103,10 @@ class Taps:
     def draws_random(self) -> bool:
         """Whether a hook may draw random numbers outside of the captured steps."""
         return any(entry.replaces and entry.on == "param_grad" for entry in self.entries)
+
+    def cost(self, number: int) -> dict[str, Any]:
+        """What a hook has cost: ``callback_stats`` of it; nothing if the registration is no tensor hook's."""
+        return next((entry.tap.cost() for entry in self.entries if entry.number == number), {})
 
     @contextmanager
     def watching(self, roots: Sequence[nn.Module], mode: str) -> Iterator[None]:

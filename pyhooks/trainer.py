@@ -348,13 +348,14 @@ class Trainer(RunView):
         Returns:
             A dict each: label, native, calls, total_ns, mean_ns, max_ns, share (of the epochs' time), stops (votes),
             failures (exceptions that did not end training), thinned (calls left out for its budget). Native calls at
-            batch events are all counted, every 64th is timed.
+            batch events are all counted, every 64th is timed; of a tensor hook it is the tensors it was handed.
         """
         self._check_thread("callback_stats")
         elapsed = self._loop.epoch_seconds * 1e9 if self._fit else 0.0
         wanted = ("label", "native", "calls", "total_ns", "mean_ns", "max_ns", "share", "stops", "failures", "thinned")
         stats = []
         for info in self._dispatcher.registrations():
+            info |= self._provider.taps.cost(info["id"])
             info["share"] = info["total_ns"] / elapsed if elapsed else 0.0
             stats.append({key: info[key] for key in wanted})
         return stats

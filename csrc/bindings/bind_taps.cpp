@@ -34,6 +34,16 @@ py::list tensor_hooks() {
   return result;
 }
 
+py::dict cost(const Tap& tap) {
+  const TapCost& cost = tap.cost();
+  py::dict result;
+  result["calls"] = cost.calls;
+  result["total_ns"] = cost.total_ns;
+  result["mean_ns"] = cost.calls ? cost.total_ns / static_cast<double>(cost.calls) : 0.0;
+  result["max_ns"] = cost.max_ns;
+  return result;
+}
+
 py::dict histograms(const Tap& tap) {
   py::dict result;
   for (const Histogram& histogram : tap.histograms())
@@ -68,6 +78,6 @@ void bind_taps(py::module_& module) {
       .def("site", &Tap::site, py::arg("name"), "The number by which pyhooks::see and pyhooks::replace name a tensor.")
       .def_property_readonly("sites", &Tap::sites)
       .def_property_readonly("replaces", &Tap::replaces)
-      .def_property_readonly("calls", &Tap::calls)
+      .def("cost", cost, "calls (tensors handed over), total_ns, mean_ns, max_ns.")
       .def("histograms", histograms, "By tensor: (low, high, counts).");
 }

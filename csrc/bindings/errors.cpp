@@ -1,9 +1,12 @@
 #include "bindings/errors.h"
 
 #include <c10/util/Exception.h>
+#include <torch/csrc/Exceptions.h>
 
 #include <new>
 #include <stdexcept>
+
+#include "core/tap.h"
 
 namespace py = pybind11;
 
@@ -13,6 +16,10 @@ namespace {
 
 py::object make(PyObject* type, const std::string& message) {
   return py::reinterpret_borrow<py::object>(type)(message);
+}
+
+py::object make_ours(const char* name, const std::string& message) {
+  return py::module_::import("pyhooks.errors").attr(name)(message);
 }
 
 // What torch raises for this kind of ATen error.
@@ -41,6 +48,9 @@ py::object python_exception(const std::exception_ptr& error, bool in_callback, c
     if (python.trace() && !PyException_GetTraceback(value.ptr()))
       PyException_SetTraceback(value.ptr(), python.trace().ptr());
     return value;
+  } catch (python_error& python) {  // a Python exception that came through autograd
+    python.restore();
+    return py::error_already_set().value();
   } catch (const py::builtin_exception& builtin) {
     builtin.set_error();
     return py::error_already_set().value();
@@ -52,8 +62,10 @@ py::object python_exception(const std::exception_ptr& error, bool in_callback, c
     return make(PyExc_IndexError, located(wrong.what()));
   } catch (const std::bad_alloc&) {
     return make(PyExc_MemoryError, "out of memory");
+  } catch (const TapError& tensor_hook) {
+    return make_ours("CallbackError", tensor_hook.what());
   } catch (const std::exception& other) {
-    if (in_callback) return py::module_::import("pyhooks.errors").attr("CallbackError")(located(other.what()));
+    if (in_callback) return make_ours("CallbackError", located(other.what()));
     return make(PyExc_RuntimeError, other.what());
   } catch (...) {
     return make(PyExc_RuntimeError, "an exception that is no std::exception was thrown");

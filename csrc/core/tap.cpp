@@ -6,6 +6,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <chrono>
 #include <mutex>
 #include <shared_mutex>
 #include <sstream>
@@ -138,7 +139,8 @@ void Tap::before(AnyContext& context) {
 }
 
 void Tap::start_run() {
-  count_ = calls_ = 0;
+  count_ = 0;
+  cost_ = {};
   parameters_done_ = false;
   stop_reasons_.clear();
 }
@@ -183,13 +185,20 @@ void Tap::hand(BatchContext& batch, std::size_t slot, bool again, Work&& work) {
   at::NoGradGuard no_grad;
   c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   TapContext context(batch, site, again);
+  const auto start = std::chrono::steady_clock::now();
   try {
     work(context);
   } catch (...) {
     explain(site);
   }
-  calls_ += !again;
+  if (!again) count_cost(std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count());
   if (context.stop_reason()) stop_reasons_.push_back(*context.stop_reason());
+}
+
+void Tap::count_cost(double ns) {
+  ++cost_.calls;
+  cost_.total_ns += ns;
+  cost_.max_ns = std::max(cost_.max_ns, ns);
 }
 
 at::Tensor Tap::replaced(BatchContext& batch, std::size_t slot, const at::Tensor& tensor, bool again) {

@@ -17,6 +17,13 @@ struct TapError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// What a hook has cost since training began: the tensors it was handed, repetitions not counted, and the time it took.
+struct TapCost {
+  std::int64_t calls = 0;
+  double total_ns = 0;
+  double max_ns = 0;
+};
+
 /// Which tensors a tap is on, and how often.
 struct TapConfig {
   TapKind kind = TapKind::output;
@@ -42,8 +49,7 @@ class Tap final : public Callback {
   const TapConfig& config() const { return config_; }
   bool replaces() const { return hook_->replaces(); }
   std::vector<Histogram> histograms() const { return hook_->histograms(); }
-  /// How many tensors have been handed to the hook since training began, repetitions not counted.
-  std::int64_t calls() const { return calls_; }
+  const TapCost& cost() const { return cost_; }
 
   /// The number, unique in the process, of the site of that name; made where there is none.
   std::int64_t site(const std::string& name);
@@ -52,6 +58,7 @@ class Tap final : public Callback {
 
   Phase phase() const override { return replaces() ? Phase::mutate : Phase::observe; }
   std::vector<std::string> logs() const override;
+  void state(State& state) override { hook_->state(state); }
 
 #define PYHOOKS_EVENT(name, kind)                           \
   void name(ContextOf<EventKind::kind>& context) override { \
@@ -82,6 +89,7 @@ class Tap final : public Callback {
   template <class Work>
   void hand(BatchContext& batch, std::size_t slot, bool again, Work&& work);
   at::Tensor replaced(BatchContext& batch, std::size_t slot, const at::Tensor& tensor, bool again);
+  void count_cost(double ns);
   [[noreturn]] void explain(const TapSite& site) const;
 
   std::shared_ptr<TensorHook> hook_;
@@ -94,7 +102,7 @@ class Tap final : public Callback {
   bool parameters_done_ = false;                                 // for this accumulation group
   BatchContext* batch_ = nullptr;  // the batch being trained, if it is this tap's turn
   std::int64_t count_ = 0;         // batches, or optimizer steps, since training began
-  std::int64_t calls_ = 0;
+  TapCost cost_;
   std::vector<std::string> stop_reasons_;  // not yet voted for
 };
 

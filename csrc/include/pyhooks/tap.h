@@ -49,7 +49,7 @@ class TapContext {
   std::int64_t global_step() const { return batch_.global_step(); }
 
   /// Whether this tensor is computed a second time in this batch: by the recomputation of activation checkpointing, or
-  /// by the comparison of a new plan with eager. Only `replace` is called then; `log` and `request_stop` do nothing.
+  /// by the comparison of a new plan with eager. Only `replace` is called then; `log` and the requests do nothing.
   bool again() const { return again_; }
 
   /// Notes a number in the batch's row of the history, column "<tensor>/<kind>/<name>", as "fc1/output/mean". The
@@ -59,6 +59,11 @@ class TapContext {
     const std::string_view kind = kind_name(site_.kind);
     column_.assign(site_.name).append(1, '/').append(kind).append(1, '/').append(name);
     batch_.log(column_, value);
+  }
+
+  /// Leaves out the coming optimizer step, as `BatchContext::skip_step` does.
+  void skip_step() {
+    if (!again_) batch_.skip_step();
   }
 
   /// Asks training to end after this batch, as `Context::request_stop` does.
