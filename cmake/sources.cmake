@@ -81,6 +81,9 @@ set(PYHOOKS_TEST_SOURCES
   tests/cpp/test_signals.cpp
   tests/cpp/test_snapshot.cpp
   tests/cpp/test_state.cpp
+  tests/cpp/test_tap.cpp
+  tests/cpp/test_tap_ops.cpp
+  tests/cpp/test_tensor_hooks.cpp
   tests/cpp/test_tensor_source.cpp
 )
 

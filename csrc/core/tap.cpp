@@ -17,9 +17,8 @@ namespace pyhooks {
 
 namespace {
 
-constexpr EventMask kAlways =
-    bit(Event::on_train_start) | bit(Event::on_train_batch_start) | bit(Event::on_backward_end) |
-    bit(Event::on_train_batch_end) | bit(Event::teardown);
+constexpr EventMask kAlways = bit(Event::on_train_start) | bit(Event::on_train_batch_start) |
+                              bit(Event::on_backward_end) | bit(Event::on_train_batch_end) | bit(Event::teardown);
 constexpr EventMask kForParameters =
     bit(Event::on_train_epoch_start) | bit(Event::optimizer_step) | bit(Event::on_before_zero_grad);
 
@@ -137,6 +136,14 @@ void Tap::before(AnyContext& context) {
   if constexpr (event == Event::on_before_zero_grad) parameters_done_ = false;
   if constexpr (event == Event::on_train_batch_end || event == Event::teardown) batch_ = nullptr;
 }
+
+#define PYHOOKS_EVENT(name, kind)                       \
+  void Tap::name(ContextOf<EventKind::kind>& context) { \
+    before<Event::name>(context);                       \
+    hook_->name(context);                               \
+  }
+#include "pyhooks/events.def"
+#undef PYHOOKS_EVENT
 
 void Tap::start_run() {
   count_ = 0;

@@ -27,9 +27,9 @@ struct TapCost {
 /// Which tensors a tap is on, and how often.
 struct TapConfig {
   TapKind kind = TapKind::output;
-  std::int64_t every = 1;          ///< hands on each every-th training batch (param_grad: optimizer step), from 1
-  std::string label;               ///< the hook's name in messages
-  std::vector<std::string> names;  ///< the modules or parameters it is on
+  std::int64_t every = 1;            ///< hands on each every-th training batch (param_grad: optimizer step), from 1
+  std::string label{};               ///< the hook's name in messages
+  std::vector<std::string> names{};  ///< the modules or parameters it is on
 };
 
 /// A tensor hook at work in one trainer: hands it the tensors of the batch that is being trained.
@@ -60,11 +60,7 @@ class Tap final : public Callback {
   std::vector<std::string> logs() const override;
   void state(State& state) override { hook_->state(state); }
 
-#define PYHOOKS_EVENT(name, kind)                           \
-  void name(ContextOf<EventKind::kind>& context) override { \
-    before<Event::name>(context);                           \
-    hook_->name(context);                                   \
-  }
+#define PYHOOKS_EVENT(name, kind) void name(ContextOf<EventKind::kind>& context) override;
 #include "pyhooks/events.def"
 #undef PYHOOKS_EVENT
 
@@ -100,8 +96,8 @@ class Tap final : public Callback {
   std::vector<std::pair<std::size_t, std::size_t>> parameters_;  // index among the trained ones, slot
   bool parameters_known_ = false;                                // for this epoch
   bool parameters_done_ = false;                                 // for this accumulation group
-  BatchContext* batch_ = nullptr;  // the batch being trained, if it is this tap's turn
-  std::int64_t count_ = 0;         // batches, or optimizer steps, since training began
+  BatchContext* batch_ = nullptr;                                // the batch being trained, if it is this tap's turn
+  std::int64_t count_ = 0;                                       // batches, or optimizer steps, since training began
   TapCost cost_;
   std::vector<std::string> stop_reasons_;  // not yet voted for
 };

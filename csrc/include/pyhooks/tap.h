@@ -155,7 +155,8 @@ bool register_tensor_hook(std::string name, std::string help, std::vector<Option
   constexpr bool gives =
       !std::is_same_v<decltype(&T::replace), at::Tensor (TensorHook::*)(TapContext&, const at::Tensor&)>;
   constexpr bool says = !std::is_same_v<decltype(&T::replaces), bool (TensorHook::*)() const>;
-  static_assert(sees != gives, "a tensor hook overrides either see() or replace(): copy the signature from pyhooks/tap.h");
+  static_assert(sees != gives,
+                "a tensor hook overrides either see() or replace(): copy the signature from pyhooks/tap.h");
   static_assert(gives == says, "a tensor hook overrides replace() and replaces() together");
   tensor_hook_infos().push_back({std::move(name), std::move(help), std::move(options), overridden_events<T>(),
                                  [](const Options& given) { return std::make_shared<T>(given); }});

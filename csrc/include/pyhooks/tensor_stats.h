@@ -129,15 +129,18 @@ class TensorStats : public TensorHook {
   std::vector<const TensorStat*> chosen_;
   bool with_histogram_ = false;
   std::int64_t bins_;
-  double range_ = 0;  // 0: from the first tensor
+  double range_ = 0;                   // 0: from the first tensor
   std::vector<Histogram> histograms_;  // by slot
 };
 
 }  // namespace pyhooks
 
 /// The options of a TensorStats class, for its registration.
-#define PYHOOKS_TENSOR_STATS_OPTIONS                                                                                   \
-  {"stats", "str", std::string("mean, std, norm, zeros, nonfinite"),                                                   \
-   "which, with commas between: mean, std, norm, zeros (the share of them), nonfinite (how many), histogram"},         \
-      {"bins", "int", std::int64_t{64}, "bins of the histogram"},                                                      \
-      {"range", "float", {}, "the histogram goes from -range to range; None: the first tensor's largest absolute value"}
+#define PYHOOKS_TENSOR_STATS_OPTIONS                                                                           \
+  {"stats", "str", std::string("mean, std, norm, zeros, nonfinite"),                                           \
+   "which, with commas between: mean, std, norm, zeros (the share of them), nonfinite (how many), histogram"}, \
+      {"bins", "int", std::int64_t{64}, "bins of the histogram"},                                              \
+      {"range",                                                                                                \
+       "float",                                                                                                \
+       {},                                                                                                     \
+       "the histogram goes from -range to range; None: the first tensor's largest absolute value"}
