@@ -55,6 +55,15 @@ py::dict histograms(const Tap& tap) {
 }  // namespace
 
 void bind_taps(py::module_& module) {
+  // Where the operators are called from Python: by the python engine, and while a plan is verified.
+  py::register_exception_translator([](std::exception_ptr error) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const TapError& thrown) {
+      py::set_error(py::module_::import("pyhooks.errors").attr("CallbackError"), thrown.what());
+    }
+  });
+
   module.def("tensor_hooks", tensor_hooks,
              "The registered tensor hooks as (name, help, options); an option is (name, type, default, help).");
 

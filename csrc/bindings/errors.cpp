@@ -1,7 +1,6 @@
 #include "bindings/errors.h"
 
 #include <c10/util/Exception.h>
-#include <torch/csrc/Exceptions.h>
 
 #include <new>
 #include <stdexcept>
@@ -48,9 +47,6 @@ py::object python_exception(const std::exception_ptr& error, bool in_callback, c
     if (python.trace() && !PyException_GetTraceback(value.ptr()))
       PyException_SetTraceback(value.ptr(), python.trace().ptr());
     return value;
-  } catch (python_error& python) {  // a Python exception that came through autograd
-    python.restore();
-    return py::error_already_set().value();
   } catch (const py::builtin_exception& builtin) {
     builtin.set_error();
     return py::error_already_set().value();

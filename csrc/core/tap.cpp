@@ -128,11 +128,14 @@ void Tap::before(AnyContext& context) {
   if constexpr (event == Event::on_train_batch_start) start_batch(context);
   if constexpr (event == Event::on_backward_end) {
     if (parameters_too && context.will_update()) parameters(context);
-    vote(context);
+    pass_on_requests(context);
   }
   // A short last group that became one only at its end has had no on_backward_end that updates.
   if constexpr (event == Event::optimizer_step)
-    if (parameters_too && !parameters_done_) parameters(context), vote(context);
+    if (parameters_too && !parameters_done_) {
+      parameters(context);
+      pass_on_requests(context);
+    }
   if constexpr (event == Event::on_before_zero_grad) parameters_done_ = false;
   if constexpr (event == Event::on_train_batch_end || event == Event::teardown) batch_ = nullptr;
 }
@@ -150,6 +153,7 @@ void Tap::start_run() {
   cost_ = {};
   parameters_done_ = false;
   stop_reasons_.clear();
+  skips_ = false;
 }
 
 void Tap::start_batch(BatchContext& context) {
@@ -180,8 +184,10 @@ void Tap::find_parameters(const BatchContext& context) {
   parameters_known_ = true;
 }
 
-// In the tap's own name, which is that of the callback being called.
-void Tap::vote(BatchContext& context) {
+// Here and not in the step: the tap is the callback being called, in whose name it counts.
+void Tap::pass_on_requests(BatchContext& context) {
+  if (skips_) context.skip_step();
+  skips_ = false;
   for (const std::string& reason : stop_reasons_) context.request_stop(reason);
   stop_reasons_.clear();
 }
@@ -199,7 +205,8 @@ void Tap::hand(BatchContext& batch, std::size_t slot, bool again, Work&& work) {
     explain(site);
   }
   if (!again) count_cost(std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count());
-  if (context.stop_reason()) stop_reasons_.push_back(*context.stop_reason());
+  skips_ = skips_ || context.requests().skip;
+  if (context.requests().stop) stop_reasons_.push_back(*context.requests().stop);
 }
 
 void Tap::count_cost(double ns) {

@@ -78,7 +78,7 @@ class Tap final : public Callback {
   void parameters(BatchContext& context);
   void parameter(BatchContext& context, std::size_t slot, at::Tensor& grad);
   void find_parameters(const BatchContext& context);
-  void vote(BatchContext& context);
+  void pass_on_requests(BatchContext& context);
   std::size_t slot(const std::string& name);
   bool due() { return ++count_ % config_.every == 0; }
 
@@ -99,7 +99,8 @@ class Tap final : public Callback {
   BatchContext* batch_ = nullptr;                                // the batch being trained, if it is this tap's turn
   std::int64_t count_ = 0;                                       // batches, or optimizer steps, since training began
   TapCost cost_;
-  std::vector<std::string> stop_reasons_;  // not yet voted for
+  bool skips_ = false;                     // the hook has asked for it, the loop has not been told
+  std::vector<std::string> stop_reasons_;  // the same
 };
 
 /// `Tap::see` and `Tap::replace` by a site's number; nothing happens where the tap is gone.

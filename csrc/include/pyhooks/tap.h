@@ -62,23 +62,25 @@ class TapContext {
   }
 
   /// Leaves out the coming optimizer step, as `BatchContext::skip_step` does.
-  void skip_step() {
-    if (!again_) batch_.skip_step();
-  }
-
+  void skip_step() { requests_.skip = requests_.skip || !again_; }
   /// Asks training to end after this batch, as `Context::request_stop` does.
   void request_stop(std::string_view reason) {
-    if (!again_) stop_reason_ = reason;
+    if (!again_) requests_.stop = reason;
   }
-  /// The reason of the last `request_stop`, if there was one.
-  const std::optional<std::string>& stop_reason() const { return stop_reason_; }
+
+  /// What has been asked for. It is done when the backward pass is.
+  struct Requests {
+    bool skip = false;
+    std::optional<std::string> stop;
+  };
+  const Requests& requests() const { return requests_; }
 
  private:
   BatchContext& batch_;
   const TapSite& site_;
   bool again_;
   std::string column_;
-  std::optional<std::string> stop_reason_;
+  Requests requests_;
 };
 
 /// How often values fell into each of `counts.size()` bins of equal width from `low` to `high`; what lies outside is in
