@@ -13,6 +13,7 @@ set(PYHOOKS_CORE_SOURCES
   csrc/core/registry.cpp
   csrc/core/signals.cpp
   csrc/core/state_map.cpp
+  csrc/core/tap.cpp
 )
 
 set(PYHOOKS_FILES_SOURCES
@@ -31,6 +32,7 @@ set(PYHOOKS_ENGINES_SOURCES
   csrc/engines/program_json.cpp
   csrc/engines/rng_ops.cpp
   csrc/engines/schema.cpp
+  csrc/engines/tap_ops.cpp
 )
 
 set(PYHOOKS_OPTIM_SOURCES
@@ -57,10 +59,14 @@ set(PYHOOKS_TRAINER_SOURCES
 )
 
 set(PYHOOKS_CALLBACKS_SOURCES
+  csrc/callbacks/activation_stats.cpp
   csrc/callbacks/ema.cpp
   csrc/callbacks/grad_clip.cpp
+  csrc/callbacks/grad_noise.cpp
   csrc/callbacks/grad_noise_scale.cpp
   csrc/callbacks/grad_norm.cpp
+  csrc/callbacks/grad_scale.cpp
+  csrc/callbacks/grad_stats.cpp
   csrc/callbacks/loss_meter.cpp
   csrc/callbacks/loss_spike.cpp
   csrc/callbacks/lr_monitor.cpp
@@ -97,6 +103,7 @@ set(PYHOOKS_BINDINGS_SOURCES
   csrc/bindings/bind_optimizers.cpp
   csrc/bindings/bind_plan.cpp
   csrc/bindings/bind_plugins.cpp
+  csrc/bindings/bind_taps.cpp
   csrc/bindings/errors.cpp
   csrc/bindings/module.cpp
   csrc/bindings/python_callback.cpp
@@ -139,6 +146,9 @@ set(PYHOOKS_TEST_SOURCES
   tests/cpp/test_signals.cpp
   tests/cpp/test_snapshot.cpp
   tests/cpp/test_state.cpp
+  tests/cpp/test_tap.cpp
+  tests/cpp/test_tap_ops.cpp
+  tests/cpp/test_tensor_hooks.cpp
   tests/cpp/test_tensor_source.cpp
   tests/cpp/test_trainer.cpp
   tests/cpp/test_trainer_checkpoints.cpp

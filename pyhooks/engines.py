@@ -17,6 +17,7 @@ from pyhooks.fingerprint import Snapshot
 from pyhooks.metrics import Metric
 from pyhooks.modes import Modes
 from pyhooks.step import BatchSpec, Step
+from pyhooks.taps import Taps
 from pyhooks.tree import Tree
 from pyhooks.warn import warn_user
 
@@ -38,6 +39,7 @@ class StepProvider:
     Attributes:
         spec: how a batch of a mode is rebuilt; set before the first step.
         modes: switches the model's training flags.
+        taps: the tensor hooks on the model.
         reason: why the python engine is used; None while it is not.
     """
 
@@ -51,6 +53,7 @@ class StepProvider:
         verify: int,
     ) -> None:
         self._parts = (model, loss, metrics)
+        self.taps = Taps()
         self._accumulate, self._choice, self._verify = accumulate, choice, verify
         self._verifiers: dict[_C.Plan, tuple[Verifier, int]] = {}
         self._steps: dict[BatchSpec, Step] = {}
@@ -72,11 +75,12 @@ class StepProvider:
         spec = self.spec(mode)
         assert spec is not None, "a step was asked for before any batch was seen"
         if spec not in self._steps:
-            self._steps[spec] = Step(*self._parts, spec, self._accumulate)
+            self._steps[spec] = Step(*self._parts, spec, self._accumulate, self.taps)
         return self._steps[spec]
 
     def snapshot(self) -> Snapshot:
         """The Python values that the step reads, as they are now."""
+        self.taps.close()  # tensor hooks are no part of the model
         model, loss, metrics = self._parts
         return Snapshot([model, loss, *metrics.values()])
 
@@ -204,6 +208,7 @@ def fingerprint(provider: StepProvider, train: BatchSpec | None, val: BatchSpec 
         val,
         provider.snapshot(),
         provider.modes.signature,
+        provider.taps.signature,
         torch.is_autocast_enabled("cpu"),
         torch.get_default_dtype(),
     )

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 from pyhooks import events
 
 if TYPE_CHECKING:
+    from pyhooks.taps import Entry
     from pyhooks.trainer import Trainer
+
+_MOST_NAMES = 8
 
 
 def explain(trainer: Trainer) -> str:
@@ -22,14 +25,27 @@ def explain(trainer: Trainer) -> str:
     lines = [f"engine: {trainer.engine}"]
     if trainer._provider.reason:
         lines.append("  " + trainer._provider.reason.replace("\n", "\n  "))
+    hooks = {entry.number: entry for entry in trainer._provider.taps.entries}
     for event, kind in events.KINDS.items():
-        listeners = trainer._dispatcher.listeners(event)
+        listeners = [info for info in trainer._dispatcher.listeners(event) if info["id"] not in hooks]
         if listeners:
             lines.append(f"{event} ({kind})")
             lines.extend(f"  {_line(info)}" for info in listeners)
+    if hooks:
+        lines.append("tensor hooks")
+        lines.extend(f"  {_hook_line(entry)}" for entry in hooks.values())
     if len(lines) == 1:
         lines.append("no callbacks")
     return "\n".join(lines)
+
+
+def _hook_line(entry: Entry) -> str:
+    every = f", every={entry.every}" if entry.every != 1 else ""
+    return f"{entry.on:<10} {entry.label} (native{every}) on {entry.pattern!r}: {_some(entry.names)}"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else "")
 
 
 def _line(info: dict[str, Any]) -> str:

@@ -129,7 +129,7 @@ class Fit:
 
     def _draws_random(self) -> bool:
         engine = self.trainer._engine
-        return True if engine is None else engine.draws_random
+        return engine is None or engine.draws_random or self.trainer._provider.taps.draws_random
 
     def _prepare(self) -> None:
         trainer, loop = self.trainer, self.loop
@@ -220,6 +220,8 @@ class Fit:
         self._use_engine()
 
     def _end_batches(self, steps: int) -> None:
+        for message in self.trainer._provider.taps.end_epoch(steps):
+            warn_user(message)
         assert self._bridge is not None
         if self._table and self.trainer._schedule is not None:
             self._bridge.leave_to_schedule()

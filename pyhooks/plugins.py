@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 
 from pyhooks import _C, plugin_build
 from pyhooks.errors import PluginError
-from pyhooks.native import NativeCallback, OptionValue
+from pyhooks.native import NativeCallback, NativeHook, OptionValue
 from pyhooks.wording import kind
 
 __all__ = ["Plugin", "PluginCallback", "installed", "load_plugin"]
@@ -53,6 +53,20 @@ class PluginCallback(NativeCallback):
     def make(self) -> _C.Listener:
         """Make the C++ object, of this plugin's class even if a newer one has the same name."""
         return self._native.make(self.options)
+
+
+class PluginHook(NativeHook):
+    """Base of the tensor hooks among them, for :meth:`pyhooks.Trainer.add_hook`; raises as :class:`PluginCallback`."""
+
+    _native: ClassVar[_C.NativeClass]
+
+    def __init__(self, /, *values: object, **options: OptionValue) -> None:
+        _check_keywords(type(self), values, options)
+        super().__init__(self._native.name, **options)
+
+    def make(self) -> _C.TensorHook:
+        """Make the C++ object, of this plugin's class even if a newer one has the same name."""
+        return self._native.make_hook(self.options)
 
 
 class Plugin(ModuleType):
@@ -219,9 +233,10 @@ def _package(entry: metadata.EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
 
 
-def _class(plugin: str, native: _C.NativeClass) -> type[PluginCallback]:
+def _class(plugin: str, native: _C.NativeClass) -> type[PluginCallback] | type[PluginHook]:
     """The Python class of a native one."""
-    if native.kind != "callback":
+    bases: dict[str, type[PluginCallback] | type[PluginHook]] = {"callback": PluginCallback, "tensor_hook": PluginHook}
+    if native.kind not in bases:
         raise PluginError(f"the plugin {plugin} registers a {native.kind}, {native.class_name}: that is unknown here")
     body = {
         "_native": native,
@@ -229,7 +244,7 @@ def _class(plugin: str, native: _C.NativeClass) -> type[PluginCallback]:
         "__doc__": _documentation(native),
         "__signature__": inspect.Signature([_parameter(*option) for option in native.options]),
     }
-    return type(native.class_name, (PluginCallback,), body)
+    return type(native.class_name, (bases[native.kind],), body)
 
 
 def _parameter(name: str, type_name: str, default: OptionValue, _: str) -> inspect.Parameter:
@@ -248,7 +263,9 @@ def _documentation(native: _C.NativeClass) -> str:
     return "\n".join(lines)
 
 
-def _check_keywords(cls: type[PluginCallback], values: Sequence[object], options: dict[str, OptionValue]) -> None:
+def _check_keywords(
+    cls: type[PluginCallback] | type[PluginHook], values: Sequence[object], options: dict[str, OptionValue]
+) -> None:
     declared = {name: default for name, _, default, _ in cls._native.options}
     known = ", ".join(f"{name}={default!r}" for name, default in declared.items()) or "none"
     if values:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from pyhooks.errors import UserStepError
+from pyhooks.taps import Taps
 from pyhooks.tree import Tree, flatten
 
 MODES = ("train", "eval", "predict")
@@ -87,6 +88,7 @@ class Step:
         spec: how a batch is rebuilt.
         accumulate: how many batches one optimizer step sums; the backward pass divides the loss by it.
             Default 1.
+        taps: tensor hooks on its modules. Default: none.
 
     Example:
         >>> net = nn.Linear(3, 1)
@@ -103,12 +105,14 @@ class Step:
         metrics: Mapping[str, MetricLike],
         spec: BatchSpec,
         accumulate: int = 1,
+        taps: Taps | None = None,
     ) -> None:
         self.model = model
         self.loss = loss
         self.metrics = dict(metrics)
         self.spec = spec
         self.accumulate = accumulate
+        self.taps = Taps() if taps is None else taps
 
     def modules(self) -> list[nn.Module]:
         """The model, and the loss if it is a module."""
@@ -152,7 +156,7 @@ class Step:
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
         torch.clear_autocast_cache()  # a caller's autocast may hold casts of weights that have been stepped since
-        with torch.set_grad_enabled(mode == "train"):
+        with torch.set_grad_enabled(mode == "train"), self.taps.watching(self.modules(), mode):
             outputs = self._forward(batch[: self.spec.n_inputs])
             tensors, out_spec = flatten(outputs)
             detached = [tensor.detach() for tensor in tensors]

@@ -20,8 +20,9 @@ from pyhooks.explain import explain
 from pyhooks.export import export_step
 from pyhooks.fit import Fit, FitOptions
 from pyhooks.history import Result
+from pyhooks.hook_handle import HookHandle, add_hook
 from pyhooks.metrics import Metric, as_metric
-from pyhooks.native import NativeCallback
+from pyhooks.native import NativeCallback, NativeHook
 from pyhooks.optim import check_parameters
 from pyhooks.registration import Handle, delivery, epoch_schedule, listener
 from pyhooks.resume import Snapshot
@@ -305,8 +306,40 @@ class Trainer(AveragesView):
 
         return register if function is None else register(function)
 
+    def add_hook(self, pattern: str, hook: NativeHook, on: str = "output", *, every: int = 1) -> HookHandle:
+        """Let a native tensor hook see, or replace, tensors inside the model, in training batches.
+
+        Args:
+            pattern: a glob over module names (``*`` stands for dots too; "model" is the whole model, and a loss module's
+                names begin with "loss"), of "param_grad" over parameter names. All modules that match are hooked.
+            hook: one of :mod:`pyhooks.native` (ActivationStats, GradStats, GradScale, GradNoise), or a C++ class of your
+                own by its registered name: ``pyhooks.native.NativeHook("my_hook", beta=0.9)``.
+            on: "output": what a module returns, all floating-point tensors in it; "grad": the gradient of these;
+                "param_grad": a parameter's gradient, once an optimizer step, before clipping. Default: "output".
+            every: at every n-th training batch ("param_grad": optimizer step) of a ``fit``. Default: 1.
+
+        Returns:
+            A handle with ``remove()``, the names of the tensors, and histograms.
+
+        Raises:
+            TypeError: the hook is none.
+            ValueError: nothing is named so (the message names what is near), ``on`` is wrong or not for this hook.
+
+        Example:
+            >>> net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+            >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+            >>> trainer = Trainer(net, F.mse_loss, optimizer, progress=False)
+            >>> handle = trainer.add_hook("1", pyhooks.native.ActivationStats(["zeros"]))
+            >>> _ = trainer.fit((torch.rand(8, 4), torch.rand(8, 1)), epochs=1, batch_size=4)
+            >>> trainer.history.batch["1/output/zeros"].shape
+            (2,)
+        """
+        checking.at_least(1, every=every)
+        self._check_thread("add_hook")
+        return add_hook(self, pattern, hook, on, every)
+
     def explain(self) -> str:
-        """Print (and return) who is called when: events, phases, order, filters, and who is native."""
+        """Print (and return) who is called when: events, phases, order, filters, who is native, and tensor hooks."""
         self._check_thread("explain")
         text = explain(self)
         print(text)
@@ -318,13 +351,14 @@ class Trainer(AveragesView):
         Returns:
             A dict each: label, native, calls, total_ns, mean_ns, max_ns, share (of the epochs' time), stops (votes),
             failures (exceptions that did not end training), thinned (calls left out for its budget). Native calls at
-            batch events are all counted, every 64th is timed.
+            batch events are all counted, every 64th is timed; of a tensor hook it is the tensors it was handed.
         """
         self._check_thread("callback_stats")
         elapsed = self._loop.epoch_seconds * 1e9 if self._fit else 0.0
         wanted = ("label", "native", "calls", "total_ns", "mean_ns", "max_ns", "share", "stops", "failures", "thinned")
         stats = []
         for info in self._dispatcher.registrations():
+            info |= self._provider.taps.cost(info["id"])
             info["share"] = info["total_ns"] / elapsed if elapsed else 0.0
             stats.append({key: info[key] for key in wanted})
         return stats

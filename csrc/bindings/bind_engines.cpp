@@ -1,5 +1,6 @@
 #include <ATen/core/grad_mode.h>
 #include <pybind11/stl.h>
+#include <torch/csrc/Exceptions.h>
 #include <torch/csrc/utils/pybind.h>
 
 #include "bindings/bindings.h"
@@ -33,7 +34,7 @@ class PythonEngine final : public StepEngine {
       for (at::Tensor& param : params_) param.mutable_grad().reset();
     const at::Tensor root = forward(mode, batch, result);
     if (mode != Mode::train) return;
-    root._backward({}, std::nullopt, std::nullopt, false);
+    backward(root);
     result.grads.clear();
     for (at::Tensor& param : params_) result.grads.push_back(std::move(param.mutable_grad()));
   }
@@ -46,6 +47,17 @@ class PythonEngine final : public StepEngine {
     result.stats = returned[2].cast<std::vector<at::Tensor>>();
     result.outputs = returned[3].cast<std::vector<at::Tensor>>();
     return returned[0].is_none() ? at::Tensor() : returned[0].cast<at::Tensor>();
+  }
+
+  // A Python exception, of a gradient hook say, comes back as autograd's own type and with Python's error indicator set.
+  static void backward(const at::Tensor& root) {
+    try {
+      root._backward({}, std::nullopt, std::nullopt, false);
+    } catch (python_error& error) {
+      Gil gil;
+      error.restore();
+      throw py::error_already_set();
+    }
   }
 
   py::object function_;

@@ -30,6 +30,14 @@ Listener make(const NativeClass& self, const std::map<std::string, OptionValue>&
   });
 }
 
+MadeHook make_hook(const NativeClass& self, const std::map<std::string, OptionValue>& options) {
+  return translated([&] {
+    if (self.info->kind != "tensor_hook")
+      throw std::invalid_argument(self.info->name + " is a " + self.info->kind + ", not a tensor hook");
+    return native_hook(*self.info, options);
+  });
+}
+
 std::vector<NativeClass> to_python(const std::vector<const ClassInfo*>& infos) {
   std::vector<NativeClass> classes;
   for (const ClassInfo* info : infos) classes.push_back({info});
@@ -58,7 +66,8 @@ void bind_plugins(py::module_& module) {
       .def_property_readonly("class_name", [](const NativeClass& self) { return self.info->class_name; })
       .def_property_readonly("help", [](const NativeClass& self) { return self.info->help; })
       .def_property_readonly("options", options, "Each as (name, type, default, help).")
-      .def("make", make, py::arg("options"), "Makes a callback; ValueError for options it does not take.");
+      .def("make", make, py::arg("options"), "Makes a callback; ValueError for options it does not take.")
+      .def("make_hook", make_hook, py::arg("options"), "Makes a tensor hook; ValueError for options it does not take.");
 
   module.def(
       "native_classes", [](const std::string& kind) { return to_python(registered_classes(kind)); }, py::arg("kind"),

@@ -11,3 +11,4 @@ void bind_loop(pybind11::module_& module);
 void bind_optimizers(pybind11::module_& module);
 void bind_plan(pybind11::module_& module);
 void bind_plugins(pybind11::module_& module);
+void bind_taps(pybind11::module_& module);

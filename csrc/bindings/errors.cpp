@@ -5,6 +5,7 @@
 #include <new>
 #include <stdexcept>
 
+#include "core/tap.h"
 #include "triggers/error.h"
 
 namespace py = pybind11;
@@ -60,6 +61,8 @@ py::object python_exception(const std::exception_ptr& error, bool in_callback, c
     return make(PyExc_IndexError, located(wrong.what()));
   } catch (const std::bad_alloc&) {
     return make(PyExc_MemoryError, "out of memory");
+  } catch (const TapError& tensor_hook) {
+    return make_own("CallbackError", tensor_hook.what());
   } catch (const std::exception& other) {
     if (in_callback) return make_own("CallbackError", located(other.what()));
     return make(PyExc_RuntimeError, other.what());

@@ -22,4 +22,14 @@ inline Listener native_listener(const ClassInfo& info, const std::map<std::strin
   return {std::move(callback), events, true};
 }
 
+/// A tensor hook together with the events it overrides.
+struct MadeHook {
+  std::shared_ptr<TensorHook> hook;
+  EventMask events;
+};
+
+inline MadeHook native_hook(const ClassInfo& info, const std::map<std::string, OptionValue>& options) {
+  return {make_tensor_hook(info, options), info.events};
+}
+
 }  // namespace pyhooks

@@ -9,6 +9,7 @@ PYBIND11_MODULE(_C, module) {
   bind_callbacks(module);
   bind_c_callback(module);
   bind_plugins(module);
+  bind_taps(module);
   bind_plan(module);
   bind_engines(module);
   bind_optimizers(module);

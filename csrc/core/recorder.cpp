@@ -41,14 +41,20 @@ void Recorder::begin_row() {
 }
 
 void Recorder::set(std::string_view name, double value) {
-  for (Entry& entry : entries_)
-    if (entry.closed.name() == name) {
-      entry.open = value;
-      entry.set_in_open = rows_ > 0;
-      return;
-    }
-  entries_.emplace_back(std::string(name));
-  set(name, value);
+  Entry& entry = find_or_add(name);
+  entry.open = value;
+  entry.set_in_open = rows_ > 0;
+}
+
+// Columns are mostly set in one order, row after row: the one after the last is looked at first.
+Recorder::Entry& Recorder::find_or_add(std::string_view name) {
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (next_ >= entries_.size()) next_ = 0;
+    Entry& entry = entries_[next_++];
+    if (entry.closed.name() == name) return entry;
+  }
+  next_ = entries_.size() + 1;
+  return entries_.emplace_back(std::string(name));
 }
 
 const double* Recorder::open_value(std::string_view name) const {

@@ -47,9 +47,11 @@ class Recorder {
     std::int64_t count = 0;
   };
 
+  Entry& find_or_add(std::string_view name);
   static void close(Entry& entry, std::int64_t row);
 
   std::deque<Entry> entries_;
+  std::size_t next_ = 0;  // after the entry that was found last
   std::int64_t rows_ = 0;
 };
 

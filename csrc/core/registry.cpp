@@ -122,7 +122,7 @@ const ClassInfo& find_class(const std::string& kind, const std::string& name) {
   if (found != classes.rend()) return **found;
   std::string known;
   for (const ClassInfo* info : classes) known += (known.empty() ? "" : ", ") + info->name;
-  throw std::invalid_argument("no native " + kind + " '" + name + "'; there are: " + known);
+  throw std::invalid_argument("no native " + (kind == "tensor_hook" ? "tensor hook" : kind) + " '" + name + "'; there are: " + known);
 }
 
 std::vector<const ClassInfo*> register_classes(const pyhooks_library& library, const std::string& plugin) {
@@ -147,6 +147,15 @@ std::shared_ptr<Callback> make_callback(const ClassInfo& info, const std::map<st
 
 std::shared_ptr<Callback> make_callback(const std::string& name, const std::map<std::string, OptionValue>& options) {
   return make_callback(find_callback(name), options);
+}
+
+std::shared_ptr<TensorHook> make_tensor_hook(const ClassInfo& info, const std::map<std::string, OptionValue>& options) {
+  return std::static_pointer_cast<TensorHook>(info.make(checked_options(info, options)));
+}
+
+std::shared_ptr<TensorHook> make_tensor_hook(const std::string& name,
+                                             const std::map<std::string, OptionValue>& options) {
+  return make_tensor_hook(find_tensor_hook(name), options);
 }
 
 }  // namespace pyhooks

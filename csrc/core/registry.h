@@ -9,6 +9,8 @@
 
 namespace pyhooks {
 
+class TensorHook;
+
 /// The classes that objects can be made of by name: the core's own, then those of plugins in the order they were loaded.
 /// They stay for as long as the process runs: so may references to them. Any thread may ask.
 
@@ -39,5 +41,11 @@ inline const ClassInfo& find_callback(const std::string& name) { return find_cla
 /// Makes a callback; throws as find_class and checked_options do, and what the constructor throws.
 std::shared_ptr<Callback> make_callback(const ClassInfo& info, const std::map<std::string, OptionValue>& options);
 std::shared_ptr<Callback> make_callback(const std::string& name, const std::map<std::string, OptionValue>& options);
+
+/// The registered tensor hook class of that name, and one made of it.
+inline const ClassInfo& find_tensor_hook(const std::string& name) { return find_class("tensor_hook", name); }
+std::shared_ptr<TensorHook> make_tensor_hook(const ClassInfo& info, const std::map<std::string, OptionValue>& options);
+std::shared_ptr<TensorHook> make_tensor_hook(const std::string& name,
+                                             const std::map<std::string, OptionValue>& options);
 
 }  // namespace pyhooks

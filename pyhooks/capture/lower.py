@@ -16,6 +16,7 @@ _ALIASES = ("aten::detach", "aten::alias", "aten::detach_")
 _WRITES_UNSAID = ("aten::native_batch_norm", "aten::cudnn_batch_norm", "aten::miopen_batch_norm")
 _IGNORED = ("profiler::", "aten::_local_scalar_dense", "aten::sym_constrain_range")
 _RNG_STATE = ("pyhooks::get_rng", "pyhooks::set_rng")
+_EFFECTS_UNSAID = ("pyhooks::set_rng", "pyhooks::see", "pyhooks::replace")
 
 
 def schema_name(node: fx.Node) -> str:
@@ -37,7 +38,7 @@ def draws_random(node: fx.Node) -> bool:
 def clean(graph: fx.Graph, attributes: Iterable[fx.Node] = ()) -> None:
     """Drop what only autograd needs and what nobody reads.
 
-    Operators that write into a tensor, draw random numbers or set the generator stay.
+    Operators that write into a tensor, draw random numbers, set the generator or call a tensor hook stay.
 
     Args:
         graph: changed in place.
@@ -169,7 +170,7 @@ def _must_stay(node: fx.Node) -> bool:
     if not name or name.startswith(_IGNORED):
         return False
     schema = node.target._schema  # type: ignore[union-attr]
-    return bool(schema.is_mutable) or draws_random(node) or name in (*_WRITES_UNSAID, "pyhooks::set_rng")
+    return bool(schema.is_mutable) or draws_random(node) or name in (*_WRITES_UNSAID, *_EFFECTS_UNSAID)
 
 
 def _drop(graph: fx.Graph, names: tuple[str, ...]) -> None:

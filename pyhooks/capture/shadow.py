@@ -22,7 +22,7 @@ def shadow(step: Step) -> Step:
         step: stays as it is.
 
     Returns:
-        A step on its own tensors and objects.
+        A step on its own tensors and objects; tensor hooks replace there what they replace, but see nothing.
 
     Raises:
         Exception: an object cannot be copied (``copy.deepcopy``'s own error).
@@ -35,7 +35,7 @@ def shadow(step: Step) -> Step:
     loss = _copy_callable(step.loss, memo)
     _copy_hooks(step, memo)
     metrics = {name: copy.deepcopy(metric, memo) for name, metric in step.metrics.items()}
-    return Step(model, loss, metrics, step.spec, step.accumulate)
+    return Step(model, loss, metrics, step.spec, step.accumulate, step.taps.rehearsal())
 
 
 def _copy_hooks(step: Step, memo: dict[int, Any]) -> None:

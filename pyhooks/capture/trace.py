@@ -104,6 +104,7 @@ def trace(step: Step, inputs: Inputs, state: PythonState, mode: str, *, clone_ba
             graph = make_fx(body, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs.flat())
         scalars = state.changed_scalars()
     finally:
+        step.taps.close()
         state.restore()
         recorder.restore()
     assert body.out_spec is not None

@@ -28,7 +28,7 @@ class NativeCallback:
 
     def __init__(self, name: str, /, **options: OptionValue) -> None:
         self.name = name
-        self.options = {key: _plain(name, key, value) for key, value in options.items()}
+        self.options = {key: plain_option(name, key, value) for key, value in options.items()}
         self.events: list[str] = self.make().events
 
     @property
@@ -51,7 +51,7 @@ class BuiltIn(NativeCallback):
     registry_name: ClassVar[str]
 
 
-def _plain(name: str, key: str, value: object) -> OptionValue:
+def plain_option(name: str, key: str, value: object) -> OptionValue:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, numbers.Integral):  # of numpy, say
