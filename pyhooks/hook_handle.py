@@ -111,10 +111,10 @@ def _check_hook(hook: Any) -> NativeHook:
     if inspect.isclass(hook) and issubclass(hook, NativeHook):
         raise TypeError(f"got the class {hook.__name__}, wanted an object of it: {hook.__name__}(...)")
     if isinstance(hook, NativeCallback | Callback):
-        raise TypeError(f"{hook!r} is a callback, which sees no tensors inside the model: add it with add_callback(...)")
+        raise TypeError(f"{hook!r} is a callback, which sees no tensors inside the model: add it with add_callback")
     raise TypeError(
         f"add_hook got {kind(hook)}; wanted a native tensor hook: one of pyhooks.native (ActivationStats, GradStats, "
-        "GradScale, GradNoise), or a C++ class of your own (pyhooks/tap.h). A Python function can look at tensors through "
+        "GradScale, GradNoise), or a C++ class of your own (pyhooks/tap.h). A Python function can look at tensors by "
         "torch's module.register_forward_hook; its tensor operations are captured, its Python runs at capture only"
     )
 
@@ -123,7 +123,8 @@ def _names(trainer: Trainer, on: str) -> list[str]:
     step = trainer._provider.blank_step()
     if on != "param_grad":
         return list(module_names(step.modules()))
-    return [*step.parameters(), *(name for name, tensor in step.constants().items() if isinstance(tensor, nn.Parameter))]
+    frozen = [name for name, tensor in step.constants().items() if isinstance(tensor, nn.Parameter)]
+    return [*step.parameters(), *frozen]
 
 
 def _matched(trainer: Trainer, pattern: str, on: str) -> list[str]:
@@ -134,7 +135,8 @@ def _matched(trainer: Trainer, pattern: str, on: str) -> list[str]:
     what = "parameter" if on == "param_grad" else "module"
     others = [other for other in KINDS if (other == "param_grad") != (on == "param_grad")]
     if matches(pattern, _names(trainer, others[0])):
-        way = f"it is a {'module' if what == 'parameter' else 'parameter'}'s: wanted on={' or '.join(map(repr, others))}?"
+        whose = "module" if what == "parameter" else "parameter"
+        way = f"it is a {whose}'s: wanted on={' or '.join(map(repr, others))}?"
     elif near := difflib.get_close_matches(pattern, names, n=3, cutoff=0.5):
         way = f"did you mean {' or '.join(map(repr, near))}?"
     else:

@@ -25,8 +25,8 @@ from pyhooks.tree import flatten, unflatten
 
 _NO_TENSOR = {
     "output": "the model does not call these modules, or they return no floating-point tensor",
-    "grad": "the model does not call these modules, or no gradient comes back to what they return (they are frozen, with "
-    "all that is before them, or their output does not take part in the loss)",
+    "grad": "the model does not call these modules, or no gradient comes back to what they return (they are frozen, "
+    "with all that is before them, or their output does not take part in the loss)",
     "param_grad": "these parameters are frozen (requires_grad=False)",
 }
 
@@ -69,8 +69,8 @@ class Entry:
     def complaint(self) -> str:
         """Tell of them."""
         return (
-            f"the tensor hook {self.label} on {self.pattern!r} has seen no tensor of {', '.join(self.unreached())} in a "
-            f"whole epoch: {_NO_TENSOR[self.on]}"
+            f"the tensor hook {self.label} on {self.pattern!r} has seen no tensor of {', '.join(self.unreached())} in "
+            f"a whole epoch: {_NO_TENSOR[self.on]}"
         )
 
 
@@ -203,8 +203,8 @@ class _Pass:
                     changed = changed or tensors[i] is not came
         if changed and tree.opaque():
             raise TypeError(
-                f"{entries[0][1]} returns a {tree.opaque()[0]}, in which tensors cannot be replaced: return a tensor, or "
-                "tuples, lists, dicts or dataclasses of tensors"
+                f"{entries[0][1]} returns a {tree.opaque()[0]}, in which tensors cannot be replaced: return a tensor, "
+                "or tuples, lists, dicts or dataclasses of tensors"
             )
         return unflatten(tensors, tree) if changed else None
 
@@ -221,7 +221,7 @@ class _Pass:
         return tensor
 
     def _watch_grad(self, entry: Entry, name: str, label: str, tensor: Tensor) -> None:
-        """Once a pass: where checkpointing is reentrant only the recomputed tensor has a gradient, else only the first."""
+        """Once a pass: in reentrant checkpointing only the recomputed tensor has a gradient, else only the first."""
         if not tensor.requires_grad or (entry, label) in self._with_grad:
             return
         self._with_grad.add((entry, label))

@@ -310,10 +310,10 @@ class Trainer(AveragesView):
         """Let a native tensor hook see, or replace, tensors inside the model, in training batches.
 
         Args:
-            pattern: a glob over module names (``*`` stands for dots too; "model" is the whole model, and a loss module's
-                names begin with "loss"), of "param_grad" over parameter names. All modules that match are hooked.
-            hook: one of :mod:`pyhooks.native` (ActivationStats, GradStats, GradScale, GradNoise), or a C++ class of your
-                own by its registered name: ``pyhooks.native.NativeHook("my_hook", beta=0.9)``.
+            pattern: a glob over module names (``*`` stands for dots too; "model" is the whole model, and a loss
+                module's names begin with "loss"), of "param_grad" over parameter names. All that match are hooked.
+            hook: one of :mod:`pyhooks.native` (ActivationStats, GradStats, GradScale, GradNoise), or a C++ class of
+                your own by its registered name: ``pyhooks.native.NativeHook("my_hook", beta=0.9)``.
             on: "output": what a module returns, all floating-point tensors in it; "grad": the gradient of these;
                 "param_grad": a parameter's gradient, once an optimizer step, before clipping. Default: "output".
             every: at every n-th training batch ("param_grad": optimizer step) of a ``fit``. Default: 1.

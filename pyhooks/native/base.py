@@ -52,6 +52,11 @@ class BuiltIn(NativeCallback):
 
 
 def plain_option(name: str, key: str, value: object) -> OptionValue:
+    """The value of an option as C++ takes it; NumPy's numbers become Python's.
+
+    Raises:
+        TypeError: it is no bool, int, float, str or None.
+    """
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, numbers.Integral):  # of numpy, say

@@ -64,12 +64,12 @@ class _Stats(NativeHook):
 class ActivationStats(_Stats):
     """Logs statistics of what modules return, for ``on="output"``.
 
-    Each is a column of ``trainer.history.batch``, as ``"fc1/output/mean"``, and its mean over the epoch a metric of that
-    name. Computed in the tensor's own precision, of half and bfloat16 in float.
+    Each is a column of ``trainer.history.batch``, as ``"fc1/output/mean"``, and its mean over the epoch a metric of
+    that name. Computed in the tensor's own precision, of half and bfloat16 in float.
 
     Args:
-        stats: which: "mean", "std" (of the population, ``x.std(correction=0)``), "norm" (the 2-norm), "zeros" (the share
-            of exact zeros), "nonfinite" (how many are NaN or infinite), and "histogram", which is logged nowhere:
+        stats: which: "mean", "std" (of the population, ``x.std(correction=0)``), "norm" (the 2-norm), "zeros" (the
+            share of exact zeros), "nonfinite" (how many are NaN or infinite), and "histogram", which is logged nowhere:
             ``handle.histogram("fc1")`` reads it. Default: all but the histogram.
         bins: of the histogram. Default: 64.
         range: the histogram goes from -range to range; what lies outside counts in the first and the last bin, NaN
@@ -89,7 +89,7 @@ class ActivationStats(_Stats):
 class GradStats(_Stats):
     """Logs statistics of gradients, for ``on="grad"`` and ``on="param_grad"``.
 
-    Columns are named as ``"fc1/grad/norm"`` and ``"fc1.weight/param_grad/norm"``; otherwise as :class:`ActivationStats`.
+    Columns are named as ``"fc1/grad/norm"`` and ``"fc1.weight/param_grad/norm"``; else as :class:`ActivationStats`.
 
     Args:
         stats: as of :class:`ActivationStats`.
@@ -110,7 +110,7 @@ class GradStats(_Stats):
 class GradScale(NativeHook):
     """Multiplies gradients by a number, for ``on="grad"`` and ``on="param_grad"``.
 
-    On a layer's output gradient it scales what flows back through the layer, as ``register_hook(lambda g: g * factor)``.
+    On a layer's output gradient it scales what flows back through it, as ``register_hook(lambda g: g * factor)``.
 
     Args:
         factor: the number; a negative one reverses the gradient.

@@ -1,4 +1,4 @@
-"""examples/cpp: built against the installed package, run without Python, continued in Python and the other way round."""
+"""examples/cpp: built against the installed package, run without Python, continued in Python and vice versa."""
 
 from __future__ import annotations
 

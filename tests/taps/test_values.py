@@ -200,7 +200,8 @@ def test_a_frozen_part_is_seen_but_has_no_gradient(engine: str) -> None:
         seen.outputs(parts.model, "0")
         seen.grads(parts.model, "2")
 
-    with pytest.warns(UserWarning, match=r"GradStats on '\[02\]' has seen no tensor of 0 in a whole epoch.*frozen") as all_:
+    said = r"GradStats on '\[02\]' has seen no tensor of 0 in a whole epoch.*frozen"
+    with pytest.warns(UserWarning, match=said) as all_:
         trainer = assert_as_plain(case, engine, add_both("[02]"), install)
     assert len([one for one in all_ if "GradStats" in str(one.message)]) == 1, "told once"
     assert_columns(trainer, seen)
