@@ -8,6 +8,7 @@
 #include "compare.h"
 #include "core/registry.h"
 #include "fake_host.h"
+#include "pyhooks/tap.h"
 #include "tensors.h"
 
 using namespace pyhooks;
