@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyhooks.trainer import Trainer
 
 FORMAT = 1
+_OWN_OPS = ("pyhooks::get_rng", "pyhooks::set_rng")
 
 
 def export_step(
@@ -221,6 +222,10 @@ def _program_to_json(program: Program, tensors: _Tensors, name: str) -> dict[str
 
 
 def _op_to_json(op: Op) -> dict[str, Any]:
+    if op.name.startswith("pyhooks::") and op.name not in _OWN_OPS:
+        raise ExportError(
+            f"the captured step calls {op.name}, which is of this process: remove the trainer's hooks first"
+        )
     return {
         "name": op.name,
         "overload": op.overload,

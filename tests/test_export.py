@@ -9,11 +9,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint as checkpoint_activations
 from torch.utils.data import DataLoader, TensorDataset
 from trainer_helpers import arrays, net, points, trainer_of
 
 import pyhooks
-from pyhooks import checkpoint
+from pyhooks import checkpoint, export
+from pyhooks.capture.program import Op, Reg
 from pyhooks.errors import ExportError
 
 
@@ -196,6 +198,26 @@ def test_a_plan_that_is_wrong_is_not_written(tmp_path: Path) -> None:
 
     with pytest.raises(pyhooks.CaptureError):
         exported(trainer_of(Counting()), tmp_path)
+
+
+def test_operators_of_this_process_are_refused() -> None:
+    op = Op("pyhooks::tap", "", [Reg(0), 7], {}, [1])
+    with pytest.raises(ExportError, match="pyhooks::tap, which is of this process"):
+        export._op_to_json(op)
+
+
+def test_activation_checkpointing(tmp_path: Path) -> None:
+    class Checkpointed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(4, 8), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            hidden = checkpoint_activations(lambda x: F.dropout(self.first(x), 0.5), x, use_reentrant=False)
+            return self.second(hidden)
+
+    _, meta = exported(trainer_of(Checkpointed()), tmp_path)
+    assert "pyhooks::set_rng" in {op["name"] for op in meta["plans"][0]["program"]["ops"]}
 
 
 def test_data_whose_batches_are_unknown(tmp_path: Path) -> None:

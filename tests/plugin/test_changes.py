@@ -51,9 +51,13 @@ print(train(pyhooks.native.NativeCallback("my_hooks/scaled"))["scaled"][0])
 
 def test_a_library_that_is_replaced(installed: Installation, tmp_path: Path) -> None:
     flags = [installed.config(tmp_path, what) for what in ("--cflags", "--ldflags")]
-    for name, value in {"first": "1.0", "second": "2.0"}.items():
-        (tmp_path / f"{name}.cpp").write_text(sources.plugin(value=value))
-        installed.command(["c++", *flags[0], f"{name}.cpp", *flags[1], "-o", f"{name}.so"], tmp_path)
+    (tmp_path / "ten.cpp").write_text("double ten() { return 10; }")
+    installed.command(["c++", "-shared", "-fPIC", "ten.cpp", "-o", "libten.so"], tmp_path)
+    beside = ["libten.so", "-Wl,-rpath,$ORIGIN"]  # what it links to is found in its own folder
+    for name, value in {"first": "ten()", "second": "2 * ten()"}.items():
+        (tmp_path / f"{name}.cpp").write_text(sources.plugin(value=value, before="double ten();"))
+        installed.command(["c++", *flags[0], f"{name}.cpp", *flags[1], *beside, "-o", f"{name}.so"], tmp_path)
+    there = {path.name for path in tmp_path.iterdir()}
     program = f"""{sources.PRELUDE}
 import os, shutil
 
@@ -71,9 +75,8 @@ assert pyhooks.load_plugin("libmine.so") is first
 for hooks in (first, second):
     print(hooks.Scaled().name, train(hooks.Scaled())["scaled"][0])
 """
-    assert installed.run(program, tmp_path) == "mine/scaled 1.0\nmine/scaled 2.0\n"
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {"first.cpp", "second.cpp", "first.so", "second.so", "libmine.so", "program.py"}
+    assert installed.run(program, tmp_path) == "mine/scaled 10.0\nmine/scaled 20.0\n"
+    assert {path.name for path in tmp_path.iterdir()} == there | {"libmine.so", "program.py"}
 
 
 COUNTING = """#!/bin/sh

@@ -1,4 +1,4 @@
-"""examples/cpp: built against the installed package, run without Python, continued in Python and vice versa."""
+"""examples/cpp: built against the installed package, run without Python, continued in Python, and the other way."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from plugin.installation import ROOT, Installation
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint as checkpoint_activations
 from trainer_helpers import Recorder
 
 import pyhooks
@@ -227,6 +228,18 @@ def two_groups(parameters: Any) -> torch.optim.Optimizer:
     return torch.optim.AdamW([{"params": rest}, {"params": [first], "lr": 0.1, "weight_decay": 0.0}], amsgrad=True)
 
 
+class Checkpointed(nn.Module):
+    """Activation checkpointing: the program reads and rewinds the generator, with operators of pyhooks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = checkpoint_activations(lambda x: F.dropout(self.first(x), 0.5, self.training), x, use_reentrant=False)
+        return self.second(hidden)
+
+
 CASES = {
     "dropout and batch norm": Case(mlp, options={"metrics": {"accuracy": pyhooks.metrics.accuracy}}),
     "sgd": Case(mlp, optimizer=lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True)),
@@ -236,6 +249,7 @@ CASES = {
     ),
     "convolutions": Case(convolutions, (2, 8, 8)),
     "channels last": Case(convolutions, (2, 8, 8), channels_last=True),
+    "activation checkpointing": Case(lambda: [Checkpointed()]),
     "a transformer": Case(lambda: [Attention()], (5, 4)),
 }
 
