@@ -49,8 +49,7 @@ inline std::vector<Kind> kinds() {
 /// A dispatcher with `count` no-ops of a kind.
 inline std::shared_ptr<pyhooks::Dispatcher> dispatcher_with(const Kind& kind, int count) {
   auto dispatcher = std::make_shared<pyhooks::Dispatcher>();
-  for (int i = 0; i < count; ++i)
-    dispatcher->add(kind.make(i), kind.events, {}, kind.name);
+  for (int i = 0; i < count; ++i) dispatcher->add(kind.make(i), kind.events, {}, kind.name);
   return dispatcher;
 }
 

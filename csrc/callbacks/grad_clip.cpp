@@ -6,7 +6,6 @@
 #include "pyhooks/clip.h"
 #include "pyhooks/norm.h"
 #include "pyhooks/option_checks.h"
-#include "pyhooks/norm.h"
 #include "pyhooks/plugin.h"
 
 namespace pyhooks {

@@ -122,7 +122,8 @@ const ClassInfo& find_class(const std::string& kind, const std::string& name) {
   if (found != classes.rend()) return **found;
   std::string known;
   for (const ClassInfo* info : classes) known += (known.empty() ? "" : ", ") + info->name;
-  throw std::invalid_argument("no native " + (kind == "tensor_hook" ? "tensor hook" : kind) + " '" + name + "'; there are: " + known);
+  throw std::invalid_argument("no native " + (kind == "tensor_hook" ? "tensor hook" : kind) + " '" + name +
+                              "'; there are: " + known);
 }
 
 std::vector<const ClassInfo*> register_classes(const pyhooks_library& library, const std::string& plugin) {

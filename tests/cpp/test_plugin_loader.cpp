@@ -5,9 +5,9 @@
 
 #include "check.h"
 #include "compare.h"
-#include "pyhooks/plugin_loader.h"
 #include "core/registry.h"
 #include "fake_host.h"
+#include "pyhooks/plugin_loader.h"
 
 using namespace pyhooks;
 

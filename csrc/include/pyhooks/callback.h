@@ -42,6 +42,7 @@ enum class Phase : std::uint8_t {
 /// Example: stop when the loss is small.
 ///
 ///     class Target final : public pyhooks::Callback {
+///      public:
 ///       void on_train_batch_end(pyhooks::BatchContext& ctx) override {
 ///         if (ctx.loss() < 0.01) ctx.request_stop("loss below 0.01");
 ///       }

@@ -104,6 +104,7 @@ struct Histogram {
 /// Example: stop when a layer has died.
 ///
 ///     class DeadLayer final : public pyhooks::TensorHook {
+///      public:
 ///       void see(pyhooks::TapContext& ctx, const at::Tensor& x) override {
 ///         if (at::count_nonzero(x).item<std::int64_t>() == 0) ctx.request_stop("all zeros at " + std::string(ctx.name()));
 ///       }
@@ -149,7 +150,7 @@ ClassInfo tensor_hook_info(std::string name, std::string class_name, std::string
   static_assert(sees != gives,
                 "a tensor hook overrides either see() or replace(): copy the signature from pyhooks/tap.h");
   static_assert(gives == says, "a tensor hook overrides replace() and replaces() together");
-  return {"tensor_hook",      std::move(name),        std::move(class_name),    std::move(help),
+  return {"tensor_hook",      std::move(name),        std::move(class_name), std::move(help),
           std::move(options), overridden_events<T>(), &make<TensorHook, T>};
 }
 
