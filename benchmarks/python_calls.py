@@ -2,18 +2,23 @@
 
     python -m benchmarks.python_calls build/dev 9
 
-In a process of its own, so that the core of the build folder and the installed one do not meet.
+In a process of its own: pyhooks comes first, so that the module of the build folder uses the core of the installed one,
+which is the same.
 """
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import statistics
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+import pyhooks  # noqa: F401  (before the module: see above)
 from benchmarks.figures import in_turns
 from benchmarks.peers import bare_list
 
@@ -22,6 +27,7 @@ BATCHES = 200
 BATCH_NS = 200_000  # of C++ work between calls, as a loop's batch would be
 CALLBACKS = 10
 NATIVE_BATCHES = 2000  # a batch beside a busy thread takes 5 ms where Python is called, 0.2 ms where it is not
+NUMBA_COUNTS = (0, 1, 10, 100)
 
 
 class Trainer:
@@ -48,6 +54,24 @@ class Busy(threading.Thread):
         n = 0
         while self.working:
             n += 1
+
+
+def nothing(s: Any) -> None:
+    """The least a compiled callback can do."""
+
+
+def numba_calls(calls: Any) -> dict[str, Callable[[], float]]:
+    """What cpp/bench_kinds.cpp times, of a function that numba has compiled; nothing without numba."""
+    if importlib.util.find_spec("numba") is None:
+        return {}
+    from pyhooks.numba_compile import Compiled
+
+    compiled = Compiled(nothing, np.dtype(np.float32), None, boundscheck=True, fastmath=False)
+    return {
+        f"numba {what} {n}": lambda timed=timed, n=n: timed(compiled.address, n)
+        for n in NUMBA_COUNTS
+        for what, timed in [("event", calls.c_event), ("training", calls.c_training)]
+    }
 
 
 def p99(values: list[float]) -> float:
@@ -84,6 +108,7 @@ def main() -> None:
         "busy": beside_a_busy_thread,
         "native p99": native_p99,
         "python p99": python_p99,
+        **numba_calls(calls),
     }
     print(json.dumps(in_turns(contestants, int(sys.argv[2]))))
 

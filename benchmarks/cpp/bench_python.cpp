@@ -10,7 +10,6 @@
 #include "bare_loop.h"
 #include "bindings/gil.h"
 #include "bindings/python_callback.h"
-#include "c_entry.h"
 #include "core/dispatcher.h"
 #include "core/loop.h"
 #include "kinds.h"
@@ -76,7 +75,7 @@ std::vector<double> each(const py::object& function, const py::object& argument,
 struct First final : Callback {
   Clock::time_point time;
   Phase phase() const override { return Phase::vote; }
-  void on_train_batch_end(BatchContext&) override { time = Clock::now(); }
+  void on_backward_end(BatchContext&) override { time = Clock::now(); }
 };
 
 /// Called after all others, if it is added last: keeps the time that has passed since the first.
@@ -84,7 +83,7 @@ struct Last final : Callback {
   explicit Last(std::shared_ptr<First> first) : first(std::move(first)) {}
   std::shared_ptr<First> first;
   std::vector<double> durations;
-  void on_train_batch_end(BatchContext&) override { durations.push_back(nanoseconds(Clock::now() - first->time)); }
+  void on_backward_end(BatchContext&) override { durations.push_back(nanoseconds(Clock::now() - first->time)); }
 };
 
 std::vector<double> native_each(int callbacks, int batches, double work_ns) {
@@ -98,20 +97,18 @@ std::vector<double> native_each(int callbacks, int batches, double work_ns) {
   return last->durations;
 }
 
-// Nanoseconds an event and callback, where C functions at an address listen to a batch event.
-double c_event(std::uintptr_t address, int callbacks, int calls) {
-  auto dispatcher = std::make_shared<Dispatcher>();
-  Loop loop(dispatcher);
-  BatchContext context(loop);
-  for (int i = 0; i < callbacks; ++i)
-    dispatcher->add(bench::c_entry(reinterpret_cast<pyhooks_function>(address)), bit(Event::on_train_batch_end), {},
-                    "c");
-  const auto start = Clock::now();
-  for (int i = 0; i < calls; ++i) {
-    dispatcher->fire<Event::on_train_batch_end>(context);
-    asm volatile("" ::: "memory");
-  }
-  return nanoseconds(Clock::now() - start) / calls / callbacks;
+bench::Kind c_kind(std::uintptr_t address) {
+  return {"C function", [=](int) { return bench::of_c_function(reinterpret_cast<pyhooks_function>(address)); }};
+}
+
+double c_event(std::uintptr_t address, int callbacks) {
+  py::gil_scoped_release release;
+  return bench::event_ns(c_kind(address), callbacks);
+}
+
+double c_training(std::uintptr_t address, int callbacks) {
+  py::gil_scoped_release release;
+  return bench::training_ns(c_kind(address), callbacks);
 }
 
 }  // namespace
@@ -126,7 +123,8 @@ PYBIND11_MODULE(pyhooks_bench_python, module) {
   module.def(
       "native_each", &native_each, py::arg("callbacks"), py::arg("batches"), py::arg("work_ns"),
       "Nanoseconds that native no-op callbacks take in each batch of a training with `work_ns` of work a batch.");
-  module.def("c_event", &c_event, py::arg("address"), py::arg("callbacks"), py::arg("calls"),
-             "Nanoseconds an event and callback, where C functions at that address listen to a batch event.");
-  module.attr("c_nothing") = reinterpret_cast<std::uintptr_t>(bench::c_nothing);
+  module.def("c_event", &c_event, py::arg("address"), py::arg("callbacks"),
+             "Nanoseconds an event to which that many callbacks listen, all of the C function at an address.");
+  module.def("c_training", &c_training, py::arg("address"), py::arg("callbacks"),
+             "Nanoseconds a batch of a training in which they listen.");
 }
