@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pyhooks import _C, events
+from pyhooks.callables import check_arity, check_plain, name_of
 from pyhooks.callbacks import Callback
 from pyhooks.native import NativeCallback
 from pyhooks.schedule import Schedule
@@ -72,7 +72,7 @@ def listener(target: Any, event: str | None, trainer: Trainer) -> tuple[_C.Liste
             "add_callback('on_train_epoch_end', fn), "
             "or a callback object (pyhooks.Callback, pyhooks.native...)"
         )
-    return _from_function(target, event, trainer), _name_of(target), None
+    return _from_function(target, event, trainer), name_of(target), None
 
 
 def delivery(target: Any, made: _C.Listener, trainer: Trainer) -> _C.Listener | None:
@@ -94,8 +94,8 @@ def _from_object(callback: Callback, trainer: Trainer) -> _C.Listener:
             continue
         if kind == "batch":
             events.check_python(name)
-        _check_plain(method, f"{type(callback).__name__}.{name}")
-        _check_arity(method, f"{type(callback).__name__}.{name}")
+        check_plain(method, f"{type(callback).__name__}.{name}")
+        check_arity(method, f"{type(callback).__name__}.{name}")
         methods[name] = method
     return _C.python_callback(methods, trainer, callback.phase, list(callback.logs))
 
@@ -106,34 +106,9 @@ def _from_function(function: Callable[..., Any], event: str, trainer: Trainer) -
             f"add_callback({event!r}, ...) got {function!r}, wanted a function of one argument, the trainer"
         )
     events.check_python(event)
-    _check_plain(function, _name_of(function))
-    _check_arity(function, _name_of(function))
+    check_plain(function, name_of(function))
+    check_arity(function, name_of(function))
     return _C.python_callback({event: function}, trainer, "observe", [])
-
-
-def _check_plain(function: Callable[..., Any], name: str) -> None:
-    """Refuse what a call only prepares: its body would never run."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    for called in (function, getattr(function, "__call__", None)):  # noqa: B004
-        is_async = inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called)
-        if is_async or inspect.isgeneratorfunction(called):
-            what = "async: nobody would await it" if is_async else "a generator: nobody would iterate over it"
-            raise TypeError(f"{name} is {what}; define it with a plain def that does its work when called")
-
-
-def _check_arity(function: Callable[..., Any], name: str) -> None:
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return  # a builtin that does not tell
-    try:
-        signature.bind(None)
-    except TypeError as error:
-        raise TypeError(
-            f"{name}{signature} cannot be called with one argument, the trainer ({error}): define it as "
-            f"{name.split('.')[-1]}(trainer)"
-        ) from None
 
 
 def _check_logs(logs: list[str], label: str, trainer: Trainer) -> None:
@@ -152,9 +127,3 @@ def _mask(listens: list[str], event: str | None, name: str) -> int | None:
             f"{name} does not listen to {event!r}; it listens to {', '.join(listens)}: leave the event out"
         )
     return sum(1 << i for i, (other, kind) in enumerate(events.KINDS.items()) if other == event or kind == "run")
-
-
-def _name_of(function: Any) -> str:
-    return str(
-        getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or type(function).__name__
-    )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyhooks import _C
+from pyhooks.callables import check_arity, check_plain, name_of
 from pyhooks.native import NativeCallback
 from pyhooks.wording import kind
 
@@ -38,7 +39,7 @@ class Call:
     function: Callable[[list[Firing]], object]
 
     def __repr__(self) -> str:
-        return f"call({getattr(self.function, '__qualname__', repr(self.function))})"
+        return f"call({name_of(self.function)})"
 
 
 Action = str | Call | Callable[[list[Firing]], object]
@@ -131,12 +132,17 @@ def call(function: Callable[[list[Firing]], object]) -> Call:
     Args:
         function: takes a list of :class:`Firing`. Not called in an epoch without any.
 
+    Raises:
+        TypeError: it cannot be called with one argument.
+
     Example:
         >>> when("not isfinite(loss)", do=["skip_step", call(print)])
         when('not isfinite(loss)', do=['skip_step', call(print)])
     """
     if not callable(function):
         raise TypeError(f"call got {kind(function)}; wanted a function of one argument, a list of firings")
+    check_plain(function, name_of(function))
+    check_arity(function, name_of(function), "firings", "the list of firings")
     return Call(function)
 
 

@@ -45,7 +45,7 @@ std::string number(double value) {
 /// With built-in names alone it is evaluated at on_backward_end, when loss and gradients are known and the step is still
 /// to come. With logged values it is evaluated at on_train_batch_end, when all that the batch has to log is there; the
 /// built-in names mean what they meant at on_backward_end even so.
-class Trigger final : public Callback, public Firings, private Source {
+class Trigger final : public Callback, public Firings {
  public:
   explicit Trigger(const Options& options)
       : machine_(compile(options.get<std::string>("when"))), actions_(parse_actions(options.get<std::string>("do"))) {
@@ -133,7 +133,8 @@ class Trigger final : public Callback, public Firings, private Source {
     checked_ = true;
   }
 
-  double fetch(std::size_t input) override {
+  friend class Machine;  // which fetches
+  double fetch(std::size_t input) {
     const Name& name = names_[input];
     double value = std::numeric_limits<double>::quiet_NaN();
     if (!name.built_in)

@@ -20,9 +20,10 @@ class Ema final : public Window {
   explicit Ema(std::int64_t length)
       : decay_(static_cast<double>(length - 1) / static_cast<double>(length + 1)), rest_(1 - decay_) {}
 
-  void push(double value) override {
+  double push(double value) override {
     sum_ = decay_ * sum_ + rest_ * value;
     weight_ = decay_ * weight_ + rest_;
+    return sum_ / weight_;
   }
   double statistic() const override { return sum_ / weight_; }  // 0 / 0 is NaN
   void clear() override { sum_ = weight_ = 0; }
@@ -86,13 +87,14 @@ class Rolling final : public Window {
  public:
   Rolling(WindowKind kind, std::int64_t length) : kind_(kind), length_(static_cast<std::size_t>(length)) {}
 
-  void push(double value) override {
+  double push(double value) override {
     if (old_.size() + young_.size() == length_) drop_oldest();
     young_.push_back(value);
     young_summary_ = young_.size() == 1 ? Summary::of(value) : Summary::both(young_summary_, Summary::of(value));
+    return statistic();
   }
 
-  double statistic() const override {
+  double statistic() const final {
     if (young_.empty()) return old_.empty() ? kNaN : result(kind_, old_.back().summary);
     return result(kind_, old_.empty() ? young_summary_ : Summary::both(old_.back().summary, young_summary_));
   }

@@ -12,7 +12,8 @@ namespace pyhooks::triggers {
 class Window {
  public:
   virtual ~Window() = default;
-  virtual void push(double value) = 0;
+  /// Takes a value in; returns the statistic.
+  virtual double push(double value) = 0;
   /// NaN where there are too few values: none, or one for `std`.
   virtual double statistic() const = 0;
   virtual void clear() = 0;

@@ -73,10 +73,10 @@ bool close(double a, double b) {
 constexpr WindowKind kKinds[] = {WindowKind::ema, WindowKind::min, WindowKind::max, WindowKind::mean, WindowKind::std};
 
 /// The loss, as the only input.
-class Loss final : public Source {
+class Loss {
  public:
   double loss = 0;
-  double fetch(std::size_t) override { return loss; }
+  double fetch(std::size_t) { return loss; }
 };
 
 /// For each loss whether the expression holds: "0110".
