@@ -112,6 +112,7 @@ class Trigger final : public Callback, public Firings {
 
   void check(const Action& action, const std::string& actions) {
     if (action.kind == ActionKind::log) columns_.push_back(action.column.empty() ? text() : action.column);
+    if (action.kind == ActionKind::call) keeps_firings_ = true;
     if (action.kind != ActionKind::skip_step || !late_) return;
     const std::string reason = "skip_step is too late at on_train_batch_end: the step has been made by then";
     const Name* logged = first_logged();
@@ -158,10 +159,11 @@ class Trigger final : public Callback, public Firings {
 
   void act(BatchContext& ctx, const std::vector<double>& values) {
     const std::string reason = described(values);
-    for (const Action& action : actions_) act(ctx, action, reason, values);
+    if (keeps_firings_) firings_.push_back({ctx.epoch(), ctx.batch(), step_, values});
+    for (const Action& action : actions_) act(ctx, action, reason);
   }
 
-  void act(BatchContext& ctx, const Action& action, const std::string& reason, const std::vector<double>& values) {
+  void act(BatchContext& ctx, const Action& action, const std::string& reason) {
     switch (action.kind) {
       case ActionKind::stop:
         return ctx.request_stop(reason);
@@ -176,10 +178,9 @@ class Trigger final : public Callback, public Firings {
         ctx.scale_lr(action.factor);
         if (!late_) ctx.log("lr", ctx.lr());  // the history's, of this batch's step
         return;
-      case ActionKind::log:
+      case ActionKind::log:   // done, where it fires and where it does not
+      case ActionKind::call:  // done: of several calls, each gets all firings
         return;
-      case ActionKind::call:
-        firings_.push_back({ctx.epoch(), ctx.batch(), step_, values});
     }
   }
 
@@ -202,6 +203,7 @@ class Trigger final : public Callback, public Firings {
   std::int64_t step_ = 0;
   std::int64_t saved_in_ = -1;
   bool late_ = false;
+  bool keeps_firings_ = false;
   bool checked_ = false;
 };
 
