@@ -11,7 +11,7 @@ import collections
 import dataclasses
 import functools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import Any
@@ -154,12 +154,12 @@ class Taps:
         _prepare_operators()
         self.close()
         modules = module_names(roots)
-        found: dict[nn.Module, dict[Entry, str]] = {}
+        found: dict[nn.Module, list[tuple[Entry, str]]] = {}
         for entry in self.signature:
-            for name in matches(entry.pattern, modules):
-                found.setdefault(modules[name], {}).setdefault(entry, name)
+            for module, name in matched_modules(entry.pattern, modules).items():
+                found.setdefault(module, []).append((entry, name))
         for module, entries in found.items():
-            self._removers.append(module.register_forward_hook(self._hook(list(entries.items()))))
+            self._removers.append(module.register_forward_hook(self._hook(entries)))
         self._roots = tuple(roots)
 
     def _hook(self, entries: list[tuple[Entry, str]]) -> Callable[[nn.Module, Any, Any], Any]:
@@ -255,6 +255,14 @@ def module_names(roots: Sequence[nn.Module]) -> dict[str, nn.Module]:
 def matches(pattern: str, names: Iterable[str]) -> list[str]:
     """The names that a glob matches, in which ``*`` stands for dots too."""
     return [name for name in names if fnmatchcase(name, pattern)]
+
+
+def matched_modules(pattern: str, modules: Mapping[str, nn.Module]) -> dict[nn.Module, str]:
+    """The modules that a glob matches, each once, with the first of its names that does."""
+    found: dict[nn.Module, str] = {}
+    for name in matches(pattern, modules):
+        found.setdefault(modules[name], name)
+    return found
 
 
 @functools.cache
