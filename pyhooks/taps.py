@@ -109,6 +109,16 @@ class Taps:
         return next((entry.tap.cost() for entry in self.entries if entry.number == number), {})
 
     @contextmanager
+    def left_out(self) -> Iterator[None]:
+        """As if there were none, for the length of a block."""
+        entries = list(self.entries)
+        self.entries.clear()
+        try:
+            yield
+        finally:
+            self.entries[:] = entries
+
+    @contextmanager
     def watching(self, roots: Sequence[nn.Module], mode: str) -> Iterator[None]:
         """Be there during a forward pass and, beyond the block, its backward pass; training passes only.
 
