@@ -74,6 +74,12 @@ def _check(trainer: Trainer) -> None:
             f"{type(trainer.scheduler).__name__} is Python; export the step of a trainer without a scheduler, and set "
             "learning rates in a native callback (ctx.set_lr)"
         )
+    for entry in trainer._provider.taps.signature:
+        if entry.replaces:
+            raise ExportError(
+                f"the tensor hook {entry.label} on {entry.pattern!r} replaces tensors in the step, and hooks, as "
+                "callbacks, are not exported with it: remove it first (handle.remove())"
+            )
     for metric_name, metric in trainer._metrics.items():
         if not metric.is_ratio:
             raise ExportError(
@@ -105,7 +111,7 @@ def _plans(trainer: Trainer, mode: str, data: Data, tensors: _Tensors) -> Iterat
     before = provider.modes, provider.spec
     provider.modes, provider.spec = Modes(provider.step_modules()), lambda mode: data.spec()
     try:
-        with provider.modes.inside(mode):
+        with provider.taps.left_out(), provider.modes.inside(mode):
             step = provider.step(mode)
             for i, batch in enumerate(map(_as_gathered, data.examples)):
                 captured = capture(step, batch, mode)

@@ -13,7 +13,7 @@ from torch import nn
 from pyhooks import _C
 from pyhooks.callbacks import Callback
 from pyhooks.native import NativeCallback, NativeHook
-from pyhooks.taps import Entry, matches, module_names
+from pyhooks.taps import Entry, matched_modules, matches, module_names
 from pyhooks.wording import kind
 
 if TYPE_CHECKING:
@@ -119,24 +119,19 @@ def _check_hook(hook: Any) -> NativeHook:
     )
 
 
-def _names(trainer: Trainer, on: str) -> list[str]:
-    step = trainer._provider.blank_step()
-    if on != "param_grad":
-        return list(module_names(step.modules()))
-    frozen = [name for name, tensor in step.constants().items() if isinstance(tensor, nn.Parameter)]
-    return [*step.parameters(), *frozen]
-
-
 def _matched(trainer: Trainer, pattern: str, on: str) -> list[str]:
-    names = _names(trainer, on)
-    found = matches(pattern, names)
-    if found:
+    step = trainer._provider.blank_step()
+    modules = module_names(step.modules())
+    frozen = [name for name, tensor in step.constants().items() if isinstance(tensor, nn.Parameter)]
+    parameters = [*step.parameters(), *frozen]
+    of_modules, of_parameters = list(matched_modules(pattern, modules).values()), matches(pattern, parameters)
+    if found := of_parameters if on == "param_grad" else of_modules:
         return found
-    what = "parameter" if on == "param_grad" else "module"
-    others = [other for other in KINDS if (other == "param_grad") != (on == "param_grad")]
-    if matches(pattern, _names(trainer, others[0])):
-        whose = "module" if what == "parameter" else "parameter"
-        way = f"it is a {whose}'s: wanted on={' or '.join(map(repr, others))}?"
+    what, names = ("parameter", parameters) if on == "param_grad" else ("module", list(modules))
+    if of_parameters:
+        way = "it is a parameter's: wanted on='param_grad'?"
+    elif of_modules:
+        way = "it is a module's: wanted on='output' or 'grad'?"
     elif near := difflib.get_close_matches(pattern, names, n=3, cutoff=0.5):
         way = f"did you mean {' or '.join(map(repr, near))}?"
     else:

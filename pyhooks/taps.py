@@ -11,7 +11,7 @@ import collections
 import dataclasses
 import functools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import Any
@@ -109,6 +109,16 @@ class Taps:
         return next((entry.tap.cost() for entry in self.entries if entry.number == number), {})
 
     @contextmanager
+    def left_out(self) -> Iterator[None]:
+        """As if there were none, for the length of a block."""
+        entries = list(self.entries)
+        self.entries.clear()
+        try:
+            yield
+        finally:
+            self.entries[:] = entries
+
+    @contextmanager
     def watching(self, roots: Sequence[nn.Module], mode: str) -> Iterator[None]:
         """Be there during a forward pass and, beyond the block, its backward pass; training passes only.
 
@@ -154,12 +164,12 @@ class Taps:
         _prepare_operators()
         self.close()
         modules = module_names(roots)
-        found: dict[nn.Module, dict[Entry, str]] = {}
+        found: dict[nn.Module, list[tuple[Entry, str]]] = {}
         for entry in self.signature:
-            for name in matches(entry.pattern, modules):
-                found.setdefault(modules[name], {}).setdefault(entry, name)
+            for module, name in matched_modules(entry.pattern, modules).items():
+                found.setdefault(module, []).append((entry, name))
         for module, entries in found.items():
-            self._removers.append(module.register_forward_hook(self._hook(list(entries.items()))))
+            self._removers.append(module.register_forward_hook(self._hook(entries)))
         self._roots = tuple(roots)
 
     def _hook(self, entries: list[tuple[Entry, str]]) -> Callable[[nn.Module, Any, Any], Any]:
@@ -255,6 +265,14 @@ def module_names(roots: Sequence[nn.Module]) -> dict[str, nn.Module]:
 def matches(pattern: str, names: Iterable[str]) -> list[str]:
     """The names that a glob matches, in which ``*`` stands for dots too."""
     return [name for name in names if fnmatchcase(name, pattern)]
+
+
+def matched_modules(pattern: str, modules: Mapping[str, nn.Module]) -> dict[nn.Module, str]:
+    """The modules that a glob matches, each once, with the first of its names that does."""
+    found: dict[nn.Module, str] = {}
+    for name in matches(pattern, modules):
+        found.setdefault(modules[name], name)
+    return found
 
 
 @functools.cache

@@ -69,11 +69,13 @@ void check_fits(const at::Tensor& wanted, const at::Tensor& found) {
                               ": size, dtype and device must be the same");
 }
 
-// A graph has the strides of the original baked in, and may change the result in place.
-at::Tensor own(const at::Tensor& original, at::Tensor result) {
-  const bool same_memory = result.has_storage() && original.has_storage() && result.is_alias_of(original);
-  if (!same_memory && result.layout() == original.layout() && result.strides() == original.strides()) return result;
-  return at::empty_like(original).copy_(result);
+// A graph has the strides of `empty_like` baked in (the original's, unless it is expanded or has gaps), and may change
+// the result in place.
+at::Tensor own(const at::Tensor& original, const at::Tensor& result) {
+  if (original.layout() != at::kStrided) return result.clone();
+  const bool as_expected = result.layout() == at::kStrided && original.is_non_overlapping_and_dense() &&
+                           result.strides() == original.strides();
+  return as_expected && !result.is_alias_of(original) ? result : at::empty_like(original).copy_(result);
 }
 
 }  // namespace

@@ -66,7 +66,7 @@ class Tap final : public Callback {
 
   /// Hands a tensor to the hook, if its turn has come; `slot` is the site's.
   void see(std::size_t slot, const at::Tensor& tensor);
-  /// The same; returns what goes on in the tensor's place: never the tensor itself or a view of it, but with its strides.
+  /// The same; returns what goes on in the tensor's place: never the tensor itself or a view of it; strided as at::empty_like.
   at::Tensor replace(std::size_t slot, const at::Tensor& tensor, bool again);
 
  private:

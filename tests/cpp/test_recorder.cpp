@@ -25,6 +25,21 @@ TEST(recorder_fills_rows_without_a_value_with_nan) {
   CHECK(same(recorder.column("norm"), {kNone, 10, kNone, 30, kNone}));
 }
 
+TEST(recorder_takes_columns_in_any_order) {
+  Recorder recorder;
+  const std::vector<std::vector<std::string>> rows{{"a", "b", "c"}, {"c", "a", "b"}, {"b"}, {"c", "b", "d", "a"}};
+  double value = 0;
+  for (const auto& names : rows) {
+    recorder.begin_row();
+    for (const std::string& name : names) recorder.set(name, ++value);
+  }
+  CHECK(recorder.names() == std::vector<std::string>{"a", "b", "c", "d"});
+  CHECK(same(recorder.column("a"), {1, 5, kNone, 11}));
+  CHECK(same(recorder.column("b"), {2, 6, 7, 9}));
+  CHECK(same(recorder.column("c"), {3, 4, kNone, 8}));
+  CHECK(same(recorder.column("d"), {kNone, kNone, kNone, 10}));
+}
+
 TEST(recorder_keeps_the_last_of_two_values_in_a_row) {
   Recorder recorder;
   recorder.begin_row();

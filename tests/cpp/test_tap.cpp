@@ -107,6 +107,12 @@ TEST(tap_replaces_with_a_tensor_of_its_own_and_of_the_same_strides) {
   run.batch([&] { CHECK(!replace_at(fc, column, false).is_alias_of(column)); });
   run.hook->make = [](TapContext&, const at::Tensor& tensor) { return tensor.contiguous(); };
   run.batch([&] { CHECK(replace_at(fc, column, false).strides() == column.strides()); });
+  const at::Tensor expanded = at::as_strided(floats({5}), {2, 2}, {0, 0});
+  run.hook->make = [](TapContext&, const at::Tensor&) { return at::as_strided(floats({6}), {2, 2}, {0, 0}); };
+  run.batch([&] {
+    const at::Tensor own = replace_at(fc, expanded, false);
+    CHECK(own.is_contiguous() && values<float>(own) == std::vector<float>{6, 6, 6, 6});
+  });
   const at::Tensor outside = replace_at(fc, column, false);
   CHECK(outside.equal(column) && !outside.is_alias_of(column));
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -183,3 +184,24 @@ def test_monitors_know_the_columns(engine: str) -> None:
     trainer.add_callback(pyhooks.callbacks.EarlyStopping("0/grad/norm", patience=1, min_delta=1e9, mode="min"))
     result = trainer.fit(points(), epochs=5, batch_size=10)
     assert result.epochs_run < 5 and "0/grad/norm" in result.metrics
+
+
+def test_an_exported_step_is_without_hooks(tmp_path: Path) -> None:
+    def export(name: str, *hooks: tuple[Any, ...]) -> bytes:
+        trainer = trainer_for(NET, build(NET), "graph")
+        for hook in hooks:
+            trainer.add_hook(*hook)
+        trainer.export_step(tmp_path / name, NET.train_data(), batch_size=8)
+        return (tmp_path / name).read_bytes()
+
+    assert export("a", ("*", ActivationStats(), "output"), ("*", GradNoise(), "param_grad")) == export("b")
+    with pytest.raises(pyhooks.errors.ExportError, match=r"GradScale on 'fc1' replaces tensors in the step"):
+        export("c", ("fc1", GradScale(0.5), "grad"))
+
+
+def test_hooks_are_back_after_an_export(tmp_path: Path) -> None:
+    trainer = trainer_for(NET, build(NET), "graph")
+    handle = trainer.add_hook("fc1", ActivationStats("mean"))
+    trainer.export_step(tmp_path / "step", NET.train_data(), batch_size=8)
+    harness.fit(NET, trainer, NET.train_data())
+    assert handle.calls == 9

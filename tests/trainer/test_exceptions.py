@@ -195,6 +195,21 @@ def test_in_a_model_while_it_is_captured() -> None:
     assert "batch" not in notes and "validation" not in notes
 
 
+@pytest.mark.filterwarnings("error")  # a second exception would be warned about
+def test_in_a_gradient_hook(engine: str) -> None:
+    class Hooked(torch.nn.Linear):
+        def forward(self, x: Any) -> Any:
+            y = super().forward(x)
+            if y.requires_grad:
+                y.register_hook(raiser(Mine("backward")))
+            return y
+
+    trainer = trainer_of(Hooked(4, 3), engine=engine)
+    with pytest.raises(Mine, match="backward"):
+        trainer.fit(points(), epochs=1, batch_size=4)
+    assert isinstance(trainer.exception, Mine)
+
+
 def test_in_a_loss_or_a_metric(engine: str) -> None:
     def broken(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return outputs.no_such_thing()  # type: ignore[no-any-return, attr-defined]
