@@ -9,6 +9,7 @@
 #include <string>
 
 #include "pyhooks/averaged_weights.h"
+#include "pyhooks/option_checks.h"
 #include "pyhooks/plugin.h"
 
 namespace pyhooks {
@@ -21,19 +22,14 @@ namespace pyhooks {
 class EMA final : public Callback {
  public:
   explicit EMA(const Options& options)
-      : decay_(options.get<double>("decay")),
+      : decay_(checked::decay(options, "EMA", "decay")),
         warmup_(options.get<bool>("warmup")),
-        every_(options.get<std::int64_t>("every")),
+        tau_(checked::positive_or_none(options, "EMA", "tau")),
+        every_(checked::at_least(1, options, "EMA", "every")),
         validate_(options.get<bool>("validate")),
         final_(options.get<bool>("final")),
-        weights_(options.get<std::string>("buffers"), "EMA") {
-    if (options.has("tau")) tau_ = options.get<double>("tau");
-    if (!(decay_ >= 0 && decay_ <= 1))
-      throw std::invalid_argument("EMA: decay is " + std::to_string(decay_) + "; it must be in [0, 1]");
-    if (tau_ && !(*tau_ > 0))
-      throw std::invalid_argument("EMA: tau is " + std::to_string(*tau_) + "; it must be above 0");
+        weights_(options, "EMA") {
     if (tau_ && warmup_) throw std::invalid_argument("EMA was given warmup and tau; it wants one ramp or none");
-    if (every_ < 1) throw std::invalid_argument("EMA: every is " + std::to_string(every_) + "; it must be at least 1");
   }
 
   Phase phase() const override { return Phase::mutate; }
@@ -91,7 +87,7 @@ class EMA final : public Callback {
 
 PYHOOKS_CALLBACK(
     EMA, "ema", "Keeps an exponential moving average of the weights and validates with it.",
-    {"decay", "float", 0.9999, "how much of the average each update keeps, in [0, 1]"},
+    {"decay", "float", 0.9999, "how much of the average each update keeps, in [0, 1)"},
     {"warmup", "bool", false, "of the n-th update the decay is min(decay, (1 + n) / (10 + n))"},
     {"tau", "float", {}, "of the n-th update the decay is decay * (1 - exp(-n / tau)); None: no such ramp"},
     {"every", "int", std::int64_t{1}, "optimizer steps an update"},

@@ -3,10 +3,10 @@
 #include <ATen/ops/clone.h>
 
 #include <cmath>
-#include <stdexcept>
 #include <string>
 
 #include "pyhooks/norm.h"
+#include "pyhooks/option_checks.h"
 #include "pyhooks/plugin.h"
 
 namespace pyhooks {
@@ -21,14 +21,9 @@ namespace pyhooks {
 class GradNoiseScale final : public Callback {
  public:
   explicit GradNoiseScale(const Options& options)
-      : beta_(options.get<double>("beta")),
-        every_(options.get<std::int64_t>("every")),
-        name_(options.get<std::string>("name")) {
-    if (!(beta_ >= 0 && beta_ < 1))
-      throw std::invalid_argument("GradNoiseScale: beta is " + std::to_string(beta_) + "; it must be in [0, 1)");
-    if (every_ < 1)
-      throw std::invalid_argument("GradNoiseScale: every is " + std::to_string(every_) + "; it must be at least 1");
-  }
+      : beta_(checked::decay(options, "GradNoiseScale", "beta")),
+        every_(checked::at_least(1, options, "GradNoiseScale", "every")),
+        name_(options.get<std::string>("name")) {}
 
   std::vector<std::string> logs() const override { return {name_}; }
 

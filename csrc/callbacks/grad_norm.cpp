@@ -1,10 +1,10 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/linalg_vector_norm.h>
 
-#include <stdexcept>
 #include <string>
 
 #include "pyhooks/norm.h"
+#include "pyhooks/option_checks.h"
 #include "pyhooks/plugin.h"
 
 namespace pyhooks {
@@ -14,13 +14,10 @@ namespace pyhooks {
 class GradNorm final : public Callback {
  public:
   explicit GradNorm(const Options& options)
-      : norm_type_(options.get<double>("norm_type")),
+      : norm_type_(checked::positive(options, "GradNorm", "norm_type")),
         per_parameter_(options.get<bool>("per_parameter")),
         after_clipping_(options.get<bool>("after_clipping")),
-        name_(options.get<std::string>("name")) {
-    if (!(norm_type_ > 0))
-      throw std::invalid_argument("GradNorm: norm_type is " + std::to_string(norm_type_) + "; it must be above 0");
-  }
+        name_(options.get<std::string>("name")) {}
 
   std::vector<std::string> logs() const override { return {name_}; }
 

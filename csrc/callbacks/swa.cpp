@@ -11,6 +11,7 @@
 #include <string>
 
 #include "pyhooks/averaged_weights.h"
+#include "pyhooks/option_checks.h"
 #include "pyhooks/plugin.h"
 
 namespace pyhooks {
@@ -21,19 +22,17 @@ class SWA final : public Callback {
  public:
   explicit SWA(const Options& options)
       : start_(options.get<double>("start")),
-        every_(options.get<std::int64_t>("every")),
-        anneal_epochs_(options.get<std::int64_t>("anneal_epochs")),
+        every_(checked::at_least(1, options, "SWA", "every")),
+        per_step_(checked::choice(options, "SWA", "per", {"epoch", "step"}) == 1),
+        lr_(checked::positive_or_none(options, "SWA", "lr")),
+        anneal_epochs_(checked::at_least(0, options, "SWA", "anneal_epochs")),
+        cosine_(checked::choice(options, "SWA", "anneal", {"cos", "linear"}) == 0),
         validate_(options.get<bool>("validate")),
         final_(options.get<bool>("final")),
-        weights_(options.get<std::string>("buffers"), "SWA") {
+        weights_(options, "SWA") {
     if (!(start_ >= 0 && std::isfinite(start_)) || (start_ > 1 && start_ != std::floor(start_)))
-      refuse("start", std::to_string(start_), "an epoch (0, 1, 2, ...) or a share of the run between 0 and 1");
-    if (every_ < 1) refuse("every", std::to_string(every_), "at least 1");
-    if (anneal_epochs_ < 0) refuse("anneal_epochs", std::to_string(anneal_epochs_), "at least 0");
-    per_step_ = choice(options, "per", "epoch", "step") == "step";
-    cosine_ = choice(options, "anneal", "cos", "linear") == "cos";
-    if (options.has("lr")) lr_ = options.get<double>("lr");
-    if (lr_ && !(*lr_ > 0)) refuse("lr", std::to_string(*lr_), "above 0");
+      throw std::invalid_argument("SWA: start is " + std::to_string(start_) +
+                                  "; it must be an epoch (0, 1, 2, ...) or a share of the run between 0 and 1");
   }
 
   Phase phase() const override { return Phase::mutate; }
@@ -76,17 +75,6 @@ class SWA final : public Callback {
   }
 
  private:
-  [[noreturn]] static void refuse(const std::string& name, const std::string& came, const std::string& wanted) {
-    throw std::invalid_argument("SWA: " + name + " is " + came + "; it must be " + wanted);
-  }
-
-  static std::string choice(const Options& options, const char* name, const char* one, const char* other) {
-    std::string value = options.get<std::string>(name);
-    if (value != one && value != other)
-      refuse(name, "'" + value + "'", std::string("'") + one + "' or '" + other + "'");
-    return value;
-  }
-
   std::int64_t first_epoch(const Context& ctx) const {
     return static_cast<std::int64_t>(start_ < 1 ? start_ * static_cast<double>(ctx.epochs()) : start_);
   }
@@ -124,10 +112,10 @@ class SWA final : public Callback {
 
   double start_;
   std::int64_t every_;
-  bool per_step_ = false;
+  bool per_step_;
   std::optional<double> lr_;
   std::int64_t anneal_epochs_;
-  bool cosine_ = true;
+  bool cosine_;
   bool validate_;
   bool final_;
   std::int64_t moments_ = 0;   // ends of epochs, or steps, since the start

@@ -26,7 +26,7 @@ class EMA(BuiltIn):
     either into a model.
 
     Args:
-        decay: how much of the average an update keeps, in [0, 1]. Default: 0.9999.
+        decay: how much of the average an update keeps, in [0, 1). Default: 0.9999.
         warmup: of the n-th update (n from 1) the decay is ``min(decay, (1 + n) / (10 + n))``, as TensorFlow's. Default:
             False.
         tau: of the n-th update the decay is ``decay * (1 - exp(-n / tau))``, as Ultralytics' (there 2000). Default:

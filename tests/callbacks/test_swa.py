@@ -143,12 +143,12 @@ def test_update_bn_after_a_fit() -> None:
         ({"start": 1.5}, r"start is 1\.5"),
         ({"start": math.inf}, "start is inf"),
         ({"every": 0}, "SWA: every is 0; it must be at least 1"),
-        ({"per": "batch"}, "SWA: per is 'batch'; it must be 'epoch' or 'step'"),
+        ({"per": "batch"}, "SWA: per is 'batch'; it must be one of 'epoch', 'step'"),
         ({"lr": 0}, r"SWA: lr is 0\.0+; it must be above 0"),
         ({"anneal_epochs": -1}, "SWA: anneal_epochs is -1; it must be at least 0"),
-        ({"anneal": "cosine"}, "SWA: anneal is 'cosine'; it must be 'cos' or 'linear'"),
+        ({"anneal": "cosine"}, "SWA: anneal is 'cosine'; it must be one of 'cos', 'linear'"),
         ({"buffers": None}, "'buffers' was given a None; it takes a str"),
-        ({"buffers": "mean"}, "SWA: buffers is 'mean'; it must be 'average' or 'copy'"),
+        ({"buffers": "mean"}, "SWA: buffers is 'mean'; it must be one of 'copy', 'average'"),
     ],
 )
 def test_wrong_options(options: dict[str, Any], says: str) -> None:

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "pyhooks/lent_weights.h"
-#include "pyhooks/options.h"
+#include "pyhooks/option_checks.h"
 #include "pyhooks/state.h"
 
 namespace pyhooks {
@@ -24,11 +24,9 @@ namespace pyhooks {
 /// still. Buffers are averaged too, or copied at each update: `use_buffers` of torch.optim.swa_utils.AveragedModel.
 class AveragedWeights {
  public:
-  /// `buffers` is "average" or "copy"; throws std::invalid_argument in the name of `who` for anything else.
-  AveragedWeights(const std::string& buffers, const std::string& who) : average_buffers_(buffers == "average") {
-    if (buffers != "average" && buffers != "copy")
-      throw std::invalid_argument(who + ": buffers is '" + buffers + "'; it must be 'average' or 'copy'");
-  }
+  /// The option `buffers` of callback `who` is "copy" or "average"; std::invalid_argument for anything else.
+  AveragedWeights(const Options& options, const std::string& who)
+      : average_buffers_(checked::choice(options, who, "buffers", {"copy", "average"}) == 1) {}
 
   /// Forgets all averages.
   void reset(Context& ctx) {

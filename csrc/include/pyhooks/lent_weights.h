@@ -3,7 +3,6 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_foreach_copy.h>
-#include <ATen/ops/clone.h>
 
 #include <atomic>
 #include <limits>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "pyhooks/callback.h"
+#include "pyhooks/memory_copy.h"
 
 namespace pyhooks {
 
@@ -21,9 +21,7 @@ namespace pyhooks {
 /// the one who lent nor its removal can leave the model with what is not its own.
 class LentWeights final : public Callback {
  public:
-  explicit LentWeights(std::vector<at::Tensor> model) : model_(std::move(model)) {
-    for (const at::Tensor& tensor : model_) own_.push_back(tensor.detach().clone());
-  }
+  explicit LentWeights(std::vector<at::Tensor> model) : model_(std::move(model)) { own_.take(model_); }
 
   Phase phase() const override { return Phase::vote; }
 
@@ -36,14 +34,13 @@ class LentWeights final : public Callback {
 
  private:
   void give_back() {
-    at::NoGradGuard no_grad;
-    if (!own_.empty()) at::_foreach_copy_(model_, own_);
-    model_.clear();
+    own_.restore(model_);
     own_.clear();
+    model_.clear();
   }
 
   std::vector<at::Tensor> model_;
-  std::vector<at::Tensor> own_;
+  TensorCopies own_;
 };
 
 /// Gives `model` the values of `other` until validation has ended; for `on_val_start`. Loans nest: the last one made
