@@ -161,7 +161,7 @@ def test_an_output_that_cannot_be_put_together_again(own: Any, engine: str) -> N
             return self.boxing(self.fc(x))[1].x
 
     case = NET.but(model=Model, val_rows=0)
-    with pytest.raises((TypeError, pyhooks.CaptureError), match="boxing returns a .*Box, in which tensors cannot be"):
+    with pytest.raises((TypeError, pyhooks.CaptureError), match=r"boxing returns a .*Box, in which tensors cannot be"):
         tapped_run(case, engine, lambda t: t.add_hook("boxing", own.Noise()))
 
 

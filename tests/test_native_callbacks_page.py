@@ -1,4 +1,4 @@
-"""The C++ of docs/: each source that ends with a registration is compiled, loaded and trained with."""
+"""The plugin of docs/writing-native-callbacks.md is compiled, loaded and trained with."""
 
 from __future__ import annotations
 
@@ -39,17 +39,3 @@ def test_the_first_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     trainer = trainer_of(loss=nn.functional.mse_loss, callbacks=[spike(factor=4)])
     trainer.fit((x, y), epochs=2, batch_size=4)
     assert trainer.history.batch["spikes"][-1] == 2 and trainer.global_step == 2 * 16 - 2
-
-
-@pytest.mark.slow
-def test_a_tensor_hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dead = plugin("tensor-hooks.md", "DeadLayer", tmp_path, monkeypatch)
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
-    trainer = trainer_of(model)
-    trainer.add_hook("1", dead())
-    assert trainer.fit(points(), epochs=1, batch_size=4).stop_reason is None
-    with torch.no_grad():
-        model[0].bias.fill_(-1e6)
-    result = trainer.fit(points(), epochs=1, batch_size=4)
-    assert result.stop_reason is not None and "all zeros at 1" in result.stop_reason
