@@ -46,6 +46,7 @@ class NaNGuard final : public Callback {
   }
 
   void state(State& state) override {
+    if (action_ == Action::stop || action_ == Action::raise) return;  // which end the run
     state.field("skipped", skipped_);
     state.field("rewinds", rewinds_);
     state.field("good", good_);

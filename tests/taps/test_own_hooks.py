@@ -35,7 +35,7 @@ def test_a_stop_is_the_hooks_own_vote(own: Any, pattern: str, on: str, engine: s
 
 @pytest.mark.parametrize(("pattern", "on"), KINDS)
 def test_a_step_is_skipped(own: Any, pattern: str, on: str, engine: str) -> None:
-    parts, trainer = tapped_run(NET, engine, lambda t: t.add_hook(pattern, own.At(what="skip"), on=on))
+    _parts, trainer = tapped_run(NET, engine, lambda t: t.add_hook(pattern, own.At(what="skip"), on=on))
     assert trainer.global_step == 2 * NET.epochs
 
 
