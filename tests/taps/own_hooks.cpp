@@ -35,9 +35,7 @@ PYHOOKS_TENSOR_HOOK(At, "at", "Does something at one batch.", {"batch", "int", s
 class Noise final : public pyhooks::TensorHook {
  public:
   bool replaces() const override { return true; }
-  at::Tensor replace(pyhooks::TapContext&, const at::Tensor& x) override {
-    return at::add(x, at::randn_like(x), 0.1);
-  }
+  at::Tensor replace(pyhooks::TapContext&, const at::Tensor& x) override { return at::add(x, at::randn_like(x), 0.1); }
 };
 
 PYHOOKS_TENSOR_HOOK(Noise, "noise", "Adds noise.");
