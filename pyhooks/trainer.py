@@ -351,7 +351,8 @@ class Trainer(AveragesView):
         Returns:
             A dict each: label, native, calls, total_ns, mean_ns, max_ns, share (of the epochs' time), stops (votes),
             failures (exceptions that did not end training), thinned (calls left out for its budget). Native calls at
-            batch events are all counted, every 64th is timed; of a tensor hook it is the tensors it was handed.
+            batch events are all counted, the first and one in 61 are timed; of a tensor hook it is the tensors it was
+            handed.
         """
         self._check_thread("callback_stats")
         elapsed = self._loop.epoch_seconds * 1e9 if self._fit else 0.0

@@ -48,6 +48,8 @@ bool Dispatcher::remove(std::uint64_t id) {
   for (auto& registration : registrations_) {
     if (registration->id != id || !registration->alive) continue;
     registration->alive = false;
+    for (auto& list : lists_)
+      for (Entry& entry : list) entry.special |= entry.registration == registration.get();
     changed();
     return true;
   }
@@ -116,11 +118,12 @@ bool Dispatcher::filtered(const Registration& registration, EventKind kind) {
   return kind != EventKind::run || std::has_single_bit(registration.events);
 }
 
-Dispatcher::Entry Dispatcher::entry(Registration& registration, EventKind kind) {
-  const bool is_filtered = filtered(registration, kind);
-  const bool special = is_filtered || registration.manner.on_error != ErrorPolicy::raise ||
-                       (kind == EventKind::batch && registration.manner.budget > 0);
-  return {registration.callback.get(), &registration, is_filtered, special};
+// Whether more has to be looked at than that it is there, each time before it is called. A callback that was not timed
+// yet is, at its first call.
+bool Dispatcher::special(const Registration& registration, EventKind kind) {
+  if (!registration.alive || filtered(registration, kind) || registration.manner.on_error != ErrorPolicy::raise)
+    return true;
+  return kind == EventKind::batch && (registration.manner.budget > 0 || registration.stats.batch.timed == 0);
 }
 
 void Dispatcher::rebuild() {
@@ -132,8 +135,10 @@ void Dispatcher::rebuild() {
   for (std::size_t e = 0; e < kNumEvents; ++e) {
     std::vector<Entry>& list = lists_[e];
     list.clear();
-    for (const auto& registration : registrations_)
-      if (registration->events & bit(static_cast<Event>(e))) list.push_back(entry(*registration, kEvents[e].kind));
+    const EventKind kind = kEvents[e].kind;
+    for (const auto& r : registrations_)
+      if (r->events & bit(static_cast<Event>(e)))
+        list.push_back({r->callback.get(), r.get(), filtered(*r, kind), special(*r, kind)});
     const auto place = [](const Entry& entry) {
       return std::make_tuple(entry.callback->phase(), -entry.registration->manner.priority,
                              !entry.callback->reads().empty());
@@ -159,6 +164,7 @@ std::vector<std::shared_ptr<Registration>> Dispatcher::listeners(Event event) co
 
 void Dispatcher::reset_counts() {
   counts_.fill(0);
+  timed_next_.fill(0);
   removed_.clear();
   current_ = nullptr;
   for (auto& registration : registrations_) {
@@ -168,6 +174,7 @@ void Dispatcher::reset_counts() {
     registration->spent_ns = 0;
     registration->watched_since_ns = -1;
   }
+  changed();
 }
 
 }  // namespace pyhooks

@@ -17,6 +17,7 @@
 #include "core/recorder.h"
 #include "core/snapshot.h"
 #include "pyhooks/context.h"
+#include "pyhooks/memory_snapshot.h"
 
 namespace pyhooks {
 
@@ -32,18 +33,6 @@ struct StopVote {
 struct MetricSpec {
   std::string name;
   std::function<double(const std::vector<double>&)> compute;
-};
-
-/// A copy of what is trained, as it was at some batch.
-struct MemorySnapshot {
-  std::string who;
-  std::string reason;
-  std::int64_t epoch = 0;
-  std::int64_t batch = -1;  ///< -1 outside batches
-  std::int64_t global_step = 0;
-  std::vector<at::Tensor> params;
-  std::vector<at::Tensor> buffers;
-  std::vector<at::Tensor> optimizer;
 };
 
 /// What surrounds the loop; each may be empty. Called without the GIL.

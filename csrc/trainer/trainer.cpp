@@ -101,4 +101,10 @@ std::vector<double> Trainer::column(std::string_view name) const {
   return parts_->loop ? parts_->loop->recorder().column(name) : std::vector<double>();
 }
 
+std::vector<MemorySnapshot> Trainer::snapshots() const {
+  if (!parts_->loop) return {};
+  const std::deque<MemorySnapshot>& taken = parts_->loop->snapshots();
+  return {taken.begin(), taken.end()};
+}
+
 }  // namespace pyhooks

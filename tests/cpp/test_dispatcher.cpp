@@ -127,7 +127,7 @@ TEST(dispatcher_removes_a_once_registration_after_its_call) {
   CHECK(!stage.dispatcher.listens(Event::on_train_batch_end));
 }
 
-TEST(dispatcher_counts_all_calls_and_times_each_64th_at_batch_events) {
+TEST(dispatcher_counts_all_calls_and_times_each_61st_at_batch_events) {
   Stage stage;
   stage.add("");
   stage.fire(130);
@@ -138,6 +138,30 @@ TEST(dispatcher_counts_all_calls_and_times_each_64th_at_batch_events) {
   CHECK(stats.max_ns > 0);
   stage.dispatcher.reset_counts();
   CHECK(stage.dispatcher.registrations()[0]->stats.calls() == 0);
+  stage.fire(1);
+  CHECK(stage.dispatcher.registrations()[0]->stats.batch.timed == 1);
+}
+
+TEST(dispatcher_times_the_first_call_of_a_callback_that_came_later) {
+  Stage stage;
+  stage.add("");
+  stage.fire(30);
+  stage.add("late");
+  stage.fire(10);
+  const auto registrations = stage.dispatcher.registrations();
+  CHECK(registrations[0]->stats.batch.timed == 1 && registrations[0]->stats.calls() == 40);
+  CHECK(registrations[1]->stats.batch.timed == 1 && registrations[1]->stats.calls() == 10);
+}
+
+TEST(dispatcher_sees_what_a_callback_takes_every_second_batch) {
+  Stage stage;
+  auto trace = stage.add("");
+  int calls = 0;
+  trace->also = [&calls](const std::string&, Context&) {
+    if (calls++ % 2 == 1) std::this_thread::sleep_for(std::chrono::microseconds(100));
+  };
+  stage.fire(200);
+  CHECK(stage.dispatcher.registrations()[0]->stats.max_ns >= 100e3);
 }
 
 TEST(dispatcher_does_not_scale_a_slow_run_event_by_the_batches) {

@@ -111,6 +111,19 @@ TEST(trainer_obeys_rules_and_stops_when_asked) {
   CHECK(trainer.remove(number) && !trainer.remove(number));
 }
 
+TEST(trainer_keeps_snapshots_that_callbacks_take) {
+  Model model;
+  Trainer trainer(model.options());
+  CHECK(trainer.snapshots().empty());
+  trainer.add(std::make_shared<AtBatchEnd>([](auto& ctx) { ctx.snapshot("batch done"); }), "camera");
+  trainer.fit(line_fit::data(), {.epochs = 2, .batch_size = 4});
+  const std::vector<MemorySnapshot> taken = trainer.snapshots();
+  CHECK(taken.size() == 4 && taken.front().global_step == 3 && taken.back().global_step == 6);
+  CHECK(taken.back().who == "camera" && taken.back().reason == "batch done" && taken.back().batch == 2);
+  CHECK(at::equal(taken.back().params.at(0), model.weight) && !at::equal(taken.front().params.at(0), model.weight));
+  CHECK(value(taken.front().buffers.at(0)) == 3 && taken.back().optimizer.size() == 6);
+}
+
 TEST(trainer_stops_for_another_thread) {
   Model model;
   Trainer trainer(model.options());

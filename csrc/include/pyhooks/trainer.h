@@ -19,6 +19,7 @@
 
 #include "pyhooks/callback.h"
 #include "pyhooks/errors.h"
+#include "pyhooks/memory_snapshot.h"
 #include "pyhooks/options.h"
 #include "pyhooks/plugin_loader.h"
 #include "pyhooks/step.h"
@@ -202,6 +203,8 @@ class Trainer {
   const NamedTensors& state() const;
   /// A column of the last fit's per-batch history: "loss", "lr", or what callbacks logged.
   std::vector<double> column(std::string_view name) const;
+  /// What callbacks have copied with `ctx.snapshot(reason)` in the last fit: the last four, oldest first.
+  std::vector<MemorySnapshot> snapshots() const;
 
  private:
   std::unique_ptr<TrainerParts> parts_;
