@@ -134,8 +134,8 @@ class Snapshot:
             ours = _kinds(trainer)[word]
             if ours != theirs:
                 raise ValueError(
-                    f"the checkpoint was made with the {word} {_listed(theirs)}, this trainer has {_listed(ours)}: "
-                    "make the trainer as it was, callbacks in the same order, before load_checkpoint"
+                    f"the checkpoint was made with the {_KINDS[word]} {_listed(theirs)}, this trainer has "
+                    f"{_listed(ours)}: make the trainer as it was, callbacks in the same order, before load_checkpoint"
                 )
 
         ours_native = [info["key"] for info in trainer._dispatcher.registrations() if info["native"]]
@@ -179,6 +179,14 @@ class Snapshot:
         ours = [callback for _, callback in trainer._python_callbacks]
         for i, (callback, entry) in enumerate(zip(ours, self.meta["callbacks"], strict=True)):
             callback.load_state_dict(_with_tensors(_decode(entry["state"]), self._under(f"callback.{i}")))
+
+
+_KINDS = {
+    "callbacks": "Python callbacks",
+    "optimizer": "optimizer",
+    "parameter groups": "parameter groups",
+    "scheduler": "scheduler",
+}
 
 
 def _kinds(trainer: Trainer) -> dict[str, Any]:

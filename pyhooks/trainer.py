@@ -239,7 +239,8 @@ class Trainer(AveragesView):
         """Register a function for an event, or a callback object for all events it overrides.
 
         The n-th occurrence of an event in a ``fit`` (n from 1) calls it if ``after < n < before`` and ``every`` divides
-        n. Of an object, run events are not filtered: they come once a ``fit``, and set it up and end it.
+        n. Of an object that listens to batch events, only these are filtered; of others, epoch events. Run events come
+        once a ``fit``, and set the object up and end it.
 
         Args:
             event: an event's name, as "on_train_epoch_end"; or the callback object.

@@ -112,10 +112,12 @@ void Dispatcher::changed() {
   if (depth_ == 0) rebuild();
 }
 
-// Run events come once: for a callback of several events they are its set-up and its end, which no filter skips.
+// For a callback of batch events those of epochs, and for each of several events those of runs, are its set-up, its
+// sums and its end, which no filter skips.
 bool Dispatcher::filtered(const Registration& registration, EventKind kind) {
   if (registration.filter.always() || registration.callback->filters_itself()) return false;
-  return kind != EventKind::run || std::has_single_bit(registration.events);
+  if (kind == EventKind::epoch) return (registration.events & events_of(EventKind::batch)) == 0;
+  return kind == EventKind::batch || std::has_single_bit(registration.events);
 }
 
 // Whether more has to be looked at than that it is there, each time before it is called. A callback that was not timed

@@ -17,7 +17,8 @@ namespace pyhooks {
 /// When a registration is called. The n-th occurrence of an event since `fit` began (n counts from 1) calls it if
 /// after < n < before and every divides n; of those, with `seconds` only the first and then those that many seconds after
 /// the last call, and with `samples` only those at which that many training rows have come since the last call (or the
-/// start). `once` removes it after its first call. Run events of a callback that listens to several events always pass.
+/// start). `once` removes it after its first call. Of a callback that listens to batch events too, epoch events always
+/// pass; of one that listens to several events, run events do.
 struct Filter {
   std::int64_t every = 1;
   bool once = false;

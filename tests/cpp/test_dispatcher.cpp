@@ -84,6 +84,17 @@ TEST(dispatcher_filters_every_after_before_once) {
   CHECK(passed({.every = 4, .once = true, .after = 4}) == "8");
 }
 
+TEST(dispatcher_filters_epoch_events_of_those_who_listen_to_no_batch_events) {
+  const auto calls = [](EventMask events) {
+    Stage stage;
+    stage.dispatcher.add(std::make_shared<Trace>("", &stage.notes), events, {.every = 2}, "it");
+    for (int i = 0; i < 4; ++i) stage.dispatcher.fire<Event::on_train_epoch_end>(stage.context);
+    return stage.notes.size();
+  };
+  CHECK(calls(bit(Event::on_train_epoch_end) | bit(Event::on_train_start)) == 2);
+  CHECK(calls(bit(Event::on_train_epoch_end) | bit(Event::on_train_batch_end)) == 4);
+}
+
 TEST(dispatcher_filters_no_run_events_of_a_callback_that_has_others_too) {
   Stage stage;
   stage.add("", {.every = 2});

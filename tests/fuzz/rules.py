@@ -41,8 +41,11 @@ class Spec:
         return bool(self.events >> event & 1)
 
     def is_filtered(self, event: str) -> bool:
-        """Run events of a callback that listens to several events always pass."""
-        return KINDS[event] != "run" or self.events.bit_count() == 1
+        """Of a listener to batch events, epoch events always pass; of one to several events, run events do."""
+        kinds = {KINDS[name] for i, name in enumerate(EVENTS) if self.listens(i)}
+        if KINDS[event] == "epoch":
+            return "batch" not in kinds
+        return KINDS[event] == "batch" or self.events.bit_count() == 1
 
     def passes(self, n: int) -> bool:
         return self.after < n < self.before and n % self.every == 0

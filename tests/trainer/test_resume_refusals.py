@@ -47,11 +47,11 @@ def step_lr(optimizer: torch.optim.Optimizer) -> Any:
 CHANGES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "more callbacks": (
         lambda f: {"callbacks": [Checkpoint(f), EarlyStopping()]},
-        "with the callbacks .*this trainer has .*EarlyStopping",
+        "with the Python callbacks .*this trainer has .*EarlyStopping",
     ),
     "other callbacks": (
         lambda f: {"callbacks": [EarlyStopping()]},
-        r"with the callbacks \['Checkpoint'\], this trainer has",
+        r"with the Python callbacks \['Checkpoint'\], this trainer has",
     ),
     "other layers": (
         lambda f: {"model": nn.Linear(4, 3)},

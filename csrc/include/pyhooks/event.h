@@ -47,4 +47,12 @@ static_assert(kNumEvents <= 64);
 
 constexpr EventMask bit(Event event) { return EventMask{1} << static_cast<unsigned>(event); }
 
+/// All events of a kind.
+constexpr EventMask events_of(EventKind kind) {
+  EventMask mask = 0;
+  for (std::size_t i = 0; i < kNumEvents; ++i)
+    if (kEvents[i].kind == kind) mask |= EventMask{1} << i;
+  return mask;
+}
+
 }  // namespace pyhooks
