@@ -26,10 +26,21 @@ def dropout_net() -> nn.Module:
     return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 3))
 
 
+def channels_last_net() -> nn.Module:
+    layers = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 6), nn.Flatten())
+    return layers.to(memory_format=torch.channels_last)
+
+
+def channels_last_images() -> tuple[Tensor, Tensor]:
+    images = torch.randn(22, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    return images.to(memory_format=torch.channels_last), points(22)[1]
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """How to train, three times in the same way."""
 
+    model: Callable[[], nn.Module] = dropout_net
     optimizer: Callable[[Any], torch.optim.Optimizer] = torch.optim.Adam
     scheduler: Callable[[torch.optim.Optimizer], Any] | None = None
     callbacks: Callable[[], list[Any]] = list
@@ -39,7 +50,7 @@ class Case:
 
     def trainer(self, folder: Path, seed: int = 0) -> pyhooks.Trainer:
         torch.manual_seed(seed)
-        model = dropout_net()
+        model = self.model()
         optimizer = self.optimizer(model.parameters())
         given = {"seed": 3, "progress": False, "metrics": {"accuracy": pyhooks.metrics.accuracy}, **self.options}
         scheduler = None if self.scheduler is None else self.scheduler(optimizer)
@@ -75,23 +86,25 @@ def own_generator() -> DataLoader:
 
 CASES = {
     "adam": Case(),
-    "sgd": Case(sgd),
-    "adagrad": Case(torch.optim.Adagrad),
-    "groups": Case(groups),
-    "stepped in Python": Case(torch.optim.RMSprop),
+    "sgd": Case(optimizer=sgd),
+    "adagrad": Case(optimizer=torch.optim.Adagrad),
+    "groups": Case(optimizer=groups),
+    "stepped in Python": Case(optimizer=torch.optim.RMSprop),
     "python engine": Case(options={"engine": "python"}),
     "no seed": Case(options={"seed": None}),
     "whole batches": Case(data=lambda: points(24)),
     "accumulation": Case(options={"accumulate": 2, "clip_norm": 0.5}),
     "per batch": Case(scheduler=one_cycle),
     "per epoch": Case(scheduler=lambda o: lr_scheduler.StepLR(o, 2, gamma=0.3)),
-    "sequence": Case(sgd, scheduler=warm_up),
+    "sequence": Case(optimizer=sgd, scheduler=warm_up),
     "lambda": Case(scheduler=lambda o: (lr_scheduler.LambdaLR(o, lambda step: 0.9**step), "batch")),
     "plateau": Case(scheduler=lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=0, threshold=0.5)),
     "loader": Case(data=lambda: DataLoader(TensorDataset(*points(22)), batch_size=8, shuffle=True)),
     "loader with a generator": Case(data=own_generator),
     "dataset": Case(data=lambda: torch.utils.data.Subset(TensorDataset(*points(22)), range(22))),
     "no validation": Case(val=None),
+    "channels last": Case(channels_last_net, data=channels_last_images, val=None),
+    "scaled": Case(scheduler=one_cycle, callbacks=lambda: [pyhooks.when("step == 4", do="scale_lr(0.5)")]),
 }
 
 
