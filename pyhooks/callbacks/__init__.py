@@ -6,5 +6,6 @@ from pyhooks.callbacks.csv_logger import CSVLogger
 from pyhooks.callbacks.early_stopping import EarlyStopping
 from pyhooks.callbacks.monitor import Monitor
 from pyhooks.callbacks.progress_bar import ProgressBar
+from pyhooks.callbacks.what_if_stopping import WhatIf, WhatIfStopping
 
-__all__ = ["CSVLogger", "Callback", "Checkpoint", "EarlyStopping", "Monitor", "ProgressBar"]
+__all__ = ["CSVLogger", "Callback", "Checkpoint", "EarlyStopping", "Monitor", "ProgressBar", "WhatIf", "WhatIfStopping"]

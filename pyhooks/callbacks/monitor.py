@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pyhooks.callbacks.base import Callback
 from pyhooks.callbacks.protocol import TrainerLike
 from pyhooks.metrics.direction import direction
+from pyhooks.warn import warn_user
 
 
 class Monitor(Callback):
@@ -17,21 +18,22 @@ class Monitor(Callback):
     Args:
         monitor: the metric, as in ``trainer.metrics``; None follows ``trainer.fitness``. Default: "val/loss".
         mode: "min" or "max" is better; "auto" (default) tells by the name, as loss or accuracy.
-        min_delta: how much better counts as better. Default: 0.
+        strict: refuse a run that will not produce the metric. Default: True. False: a warning, and epochs without it
+            are passed over.
 
     Raises:
         TypeError: ``monitor`` is not a name.
-        ValueError: an unknown ``mode``, "auto" with a name that does not tell, or a negative ``min_delta``;
-            at the start of a run, a metric that this run will not produce.
+        ValueError: an unknown ``mode``, or "auto" with a name that does not tell; at the start of a run, a metric that
+            this run will not produce.
 
     Attributes:
         best: the best value so far, or None.
         best_epoch: its epoch, from 0, or None.
 
     Example:
-        >>> monitor = Monitor("val/loss", min_delta=0.01)
+        >>> monitor = Monitor("val/loss")
         >>> monitor.best = 0.5
-        >>> monitor.is_better(0.495), monitor.is_better(0.4)
+        >>> monitor.is_better(0.6), monitor.is_better(0.4)
         (False, True)
     """
 
@@ -39,28 +41,31 @@ class Monitor(Callback):
         self,
         monitor: str | None = "val/loss",
         mode: Literal["auto", "min", "max"] = "auto",
-        min_delta: float = 0.0,
+        strict: bool = True,
     ) -> None:
         who = type(self).__name__
         if monitor is not None and not (isinstance(monitor, str) and monitor):
             raise TypeError(f"{who} got monitor={monitor!r}, wanted the name of a metric, as 'val/loss'")
-        if not (isinstance(min_delta, int | float) and math.isfinite(min_delta) and min_delta >= 0):
-            raise ValueError(f"{who} got min_delta={min_delta!r}, wanted a number of at least 0")
+        if not isinstance(strict, bool):
+            raise TypeError(f"{who} got strict={strict!r}, wanted True or False")
         self.monitor = monitor
         self.mode: Literal["min", "max"] = _resolve(who, monitor, mode)
-        self.min_delta = float(min_delta)
+        self.strict = strict
         self.best: float | None = None
         self.best_epoch: int | None = None
         self._resumed = False
 
     def on_pretrain_routine_end(self, trainer: TrainerLike) -> None:
-        """Refuse a metric that this run will not produce."""
+        """Refuse a metric that this run will not produce, or warn of it."""
         if self.monitor is None or self.monitor in trainer.metric_names:
             return
-        raise ValueError(
+        message = (
             f"{type(self).__name__} monitors {self.monitor!r}, which this run will not produce; "
             f"it will produce {_nearest_first(self.monitor, list(trainer.metric_names))}"
         )
+        if self.strict:
+            raise ValueError(message)
+        warn_user(f"{message}. It waits for the metric, and does nothing in epochs without it")
 
     def on_train_start(self, trainer: TrainerLike) -> None:
         """Start afresh, unless a checkpoint's state was just loaded."""
@@ -73,19 +78,22 @@ class Monitor(Callback):
         self.best = None
         self.best_epoch = None
 
+    def is_there(self, trainer: TrainerLike) -> bool:
+        """Whether this epoch has the metric."""
+        return self.monitor is None or self.monitor in trainer.metrics
+
     def value(self, trainer: TrainerLike) -> float:
         """The metric's value in this epoch; NaN when the epoch has none."""
         value = trainer.fitness if self.monitor is None else trainer.metrics.get(self.monitor)
         return float("nan") if value is None else float(value)
 
     def is_better(self, value: float) -> bool:
-        """Whether ``value`` beats the best so far by more than ``min_delta``; NaN never does."""
-        if math.isnan(value):
-            return False
-        if self.best is None:
-            return True
-        gain = value - self.best if self.mode == "max" else self.best - value
-        return gain > self.min_delta
+        """Whether ``value`` beats the best so far; NaN and infinities never do."""
+        return math.isfinite(value) and (self.best is None or self.gain(value, self.best) > 0)
+
+    def gain(self, value: float, over: float) -> float:
+        """How much better ``value`` is than another one; below 0 where it is worse."""
+        return value - over if self.mode == "max" else over - value
 
     def update(self, trainer: TrainerLike) -> bool:
         """Look at this epoch's value, keep it if it is better, and say whether it is."""

@@ -50,7 +50,7 @@ class FakeTrainer:
         self.metrics: dict[str, float] = {}
         self.history = FakeHistory()
         self.engine = "graph"
-        self.epoch, self.epochs, self.global_step = 0, 3, 0
+        self.epoch, self.epochs, self.global_step, self.steps_an_epoch = 0, 3, 0, 10
         self.loss = math.nan
         self.fitness: float | None = None
         self.best_fitness: float | None = None
@@ -90,7 +90,7 @@ class FakeTrainer:
     def run(self, rows: list[dict[str, float]], *callbacks: Any, first: int = 0) -> None:
         """What ``fit`` fires, an epoch a row, up to a stop; the weights of epoch ``e`` are all ``e + 1``."""
         self.callbacks = list(callbacks)
-        self.stop, self.stop_reason, self.epochs = False, None, first + len(rows)
+        self.stop, self.stop_reason, self.epoch, self.epochs = False, None, first, first + len(rows)
         for event in ("on_pretrain_routine_start", "on_pretrain_routine_end", "on_train_start"):
             self.fire(event)
         for epoch, row in enumerate(rows, first):
@@ -103,6 +103,7 @@ class FakeTrainer:
 
     def _epoch(self, epoch: int, row: dict[str, float]) -> None:
         self.epoch, self.metrics = epoch, row
+        self.global_step += self.steps_an_epoch
         self.fitness = -row["val/loss"] if "val/loss" in row else None
         with torch.no_grad():
             for parameter in self.model.parameters():

@@ -35,9 +35,7 @@ def test_auto_mode_refuses_a_name_that_does_not_tell():
         ({"monitor": 3}, TypeError),
         ({"monitor": ""}, TypeError),
         ({"mode": "lower"}, ValueError),
-        ({"min_delta": -1}, ValueError),
-        ({"min_delta": math.nan}, ValueError),
-        ({"min_delta": "0"}, ValueError),
+        ({"strict": 0}, TypeError),
     ],
 )
 def test_wrong_options_are_refused_when_given(options, error):
@@ -51,13 +49,17 @@ def test_a_metric_this_run_will_not_make_is_refused_with_those_it_will_nearest_f
         Monitor("val/acuracy", mode="max").on_pretrain_routine_end(trainer)
 
 
-def test_min_delta_and_nan():
-    monitor = Monitor("val/accuracy", min_delta=0.1)
+def test_a_metric_this_run_will_not_make_is_warned_of_where_that_is_allowed(trainer):
+    with pytest.warns(UserWarning, match=r"'val/acuracy', which this run will not produce; it will produce val/loss"):
+        Monitor("val/acuracy", mode="max", strict=False).on_pretrain_routine_end(trainer)
+
+
+def test_what_is_better():
+    monitor = Monitor("val/accuracy")
     assert monitor.is_better(0.5)
     monitor.best = 0.5
-    assert not monitor.is_better(0.55)
-    assert monitor.is_better(0.7)
-    assert not monitor.is_better(math.nan)
+    assert [monitor.is_better(value) for value in (0.5, 0.7, math.nan, math.inf)] == [False, True, False, False]
+    assert monitor.gain(0.75, 0.5) == Monitor("val/loss").gain(0.5, 0.75) == 0.25
 
 
 def test_a_first_nan_is_not_kept(trainer, losses):
