@@ -48,6 +48,12 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], meta: Mapp
         >>> load(path)[1]
         {'epoch': 4}
     """
+    with replacing(path) as temporary:
+        write(temporary, tensors, meta)
+
+
+def write(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Write the file in place, as :func:`save` does under a temporary name."""
     plain = {name: _plain(name, tensor) for name, tensor in tensors.items()}
     sums = {name: _crc(name, tensor) for name, tensor in plain.items()}
     try:
@@ -58,8 +64,7 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], meta: Mapp
             "and dicts, "
             "and hand tensors over as tensors"
         ) from error
-    with replacing(path) as temporary:
-        save_file(plain, temporary, {_KEY: text, _CRC_KEY: str(zlib.crc32(text.encode()))})
+    save_file(plain, path, {_KEY: text, _CRC_KEY: str(zlib.crc32(text.encode()))})
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -267,8 +267,5 @@ def list_files(console: Console, folder: Path) -> None:
     console.print(f"\n{folder}/", highlight=False, markup=False, soft_wrap=True)
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            console.print(
-                f"  {path.relative_to(folder)!s:<28}{path.stat().st_size / 1024:>8.1f} kB",
-                highlight=False,
-                markup=False,
-            )
+            what = f"-> {path.readlink()}" if path.is_symlink() else f"{path.stat().st_size / 1024:>8.1f} kB"
+            console.print(f"  {path.relative_to(folder)!s:<28}{what}", highlight=False, markup=False)

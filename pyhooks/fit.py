@@ -13,7 +13,7 @@ from pyhooks import _C, checkpoint
 from pyhooks.data import Data, make_data
 from pyhooks.engines import fingerprint
 from pyhooks.history import History, Result, describe_votes
-from pyhooks.interrupts import interrupt_gate
+from pyhooks.interrupts import interrupt_gate, sigterm_ends_training
 from pyhooks.modes import Modes
 from pyhooks.optim import OptimizerBridge, gives_sparse_gradients
 from pyhooks.step import BatchSpec
@@ -70,7 +70,8 @@ class Fit:
             trainer._snapshot = None  # only now: what could not be resumed can be tried again
         modes.set("train")
         try:
-            with interrupt_gate():
+            sigterm = any(getattr(callback, "handles_sigterm", False) for _, callback in trainer._python_callbacks)
+            with interrupt_gate(), sigterm_ends_training(sigterm):
                 self.loop.run(_signals())
         finally:
             modes.restore()
@@ -238,7 +239,8 @@ class Fit:
         path = trainer.run_dir() / "weights" / f"epoch{trainer.epoch}_step{trainer.global_step}.safetensors"
         tensors, meta = trainer.checkpoint()
         checkpoint.save(path, tensors, {**meta, "asked_for": reasons})
-        trainer.saved(path)
+        trainer.model_saved(path)
+        trainer.checkpoint_durable(path)
 
     def _on_error(self, error: BaseException) -> None:
         self.trainer.exception = error

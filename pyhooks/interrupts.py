@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -84,3 +84,27 @@ def deferred_interrupt() -> Any:
         ...     pass
     """
     return _gate.held()
+
+
+@contextmanager
+def sigterm_ends_training(wanted: bool) -> Iterator[None]:
+    """For the length of a block, let SIGTERM raise SystemExit(143): in the main thread, where nobody else handles it.
+
+    Example:
+        >>> with sigterm_ends_training(True):
+        ...     pass
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not (wanted and main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL):
+        yield
+        return
+    signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is _exit:  # nobody has set another meanwhile
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _exit(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)

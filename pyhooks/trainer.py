@@ -431,9 +431,13 @@ class Trainer(AveragesView):
         with self._alone(self._check_idle):
             export_step(self, path, train, val, batch_size=batch_size, drop_last=drop_last)
 
-    def saved(self, path: Path) -> None:
-        """Tell the run that a checkpoint is on disk: fires on_model_save and on_checkpoint_durable."""
-        self._loop.saved()
+    def model_saved(self, path: str | os.PathLike[str]) -> None:
+        """Tell the run that a checkpoint is handed to its writer: fires on_model_save."""
+        self._loop.model_saved()
+
+    def checkpoint_durable(self, path: str | os.PathLike[str]) -> None:
+        """Tell the run that a checkpoint is on disk: fires on_checkpoint_durable."""
+        self._loop.checkpoint_durable()
 
     def _remove(self, number: int) -> bool:
         self._check_thread("remove")

@@ -221,10 +221,15 @@ void bind_loop(py::module_& module) {
   loop.def(py::init<std::shared_ptr<Dispatcher>>(), py::arg("dispatcher"))
       .def("run", &PythonLoop::run, py::arg("signals"),
            "Trains; the GIL is released but for hooks and Python callbacks.")
-      .def("saved",
+      .def("model_saved",
            [](PythonLoop& self) {
              py::gil_scoped_release release;
-             self.loop.saved();
+             self.loop.model_saved();
+           })
+      .def("checkpoint_durable",
+           [](PythonLoop& self) {
+             py::gil_scoped_release release;
+             self.loop.checkpoint_durable();
            })
       .def(
           "vote",

@@ -160,11 +160,6 @@ void Loop::save_if_asked() {
   if (config.hooks.save) config.hooks.save(reasons);
 }
 
-void Loop::saved() {
-  dispatcher_->fire<Event::on_model_save>(context_);
-  dispatcher_->fire<Event::on_checkpoint_durable>(context_);
-}
-
 void Loop::vote(std::string who, std::string_view reason) {
   const std::int64_t batch = part_ == Part::between ? -1 : progress_.batch;
   write([&] { votes_.push_back({std::move(who), std::string(reason), progress_.epoch, batch}); });

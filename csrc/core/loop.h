@@ -87,8 +87,10 @@ class Loop final : public Host {
   /// After the run: keeps the books, lets go of model, data and callbacks.
   void release();
 
-  /// Fires on_model_save, then on_checkpoint_durable: for the callback that has just written a checkpoint.
-  void saved();
+  /// Fires on_model_save: for the callback that hands a checkpoint to its writer.
+  void model_saved() { dispatcher_->fire<Event::on_model_save>(context_); }
+  /// Fires on_checkpoint_durable: for the callback whose checkpoint is on disk.
+  void checkpoint_durable() { dispatcher_->fire<Event::on_checkpoint_durable>(context_); }
   /// A vote to stop from outside a callback, in the loop's own thread.
   void vote(std::string who, std::string_view reason);
   /// A vote to stop from any thread; counted after the current batch.

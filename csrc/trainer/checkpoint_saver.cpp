@@ -24,7 +24,8 @@ class CheckpointSaver final : public Callback {
  private:
   void save(const Checkpoint& checkpoint, const char* name) const {
     write_checkpoint(folder_ / name, checkpoint);
-    parts_.loop->saved();
+    parts_.loop->model_saved();
+    parts_.loop->checkpoint_durable();
   }
 
   const TrainerParts& parts_;

@@ -202,7 +202,8 @@ void Fit::save_on_request(const std::vector<std::string>& reasons) const {
   const std::string name =
       "epoch" + std::to_string(progress.epoch) + "_step" + std::to_string(progress.global_step) + ".safetensors";
   write_checkpoint(std::filesystem::path(options_.save_dir) / name, take_checkpoint(parts_, reasons));
-  parts_.loop->saved();
+  parts_.loop->model_saved();
+  parts_.loop->checkpoint_durable();
 }
 
 void Fit::tell(const Notice& notice) const {

@@ -43,7 +43,7 @@ class Monitor(Callback):
         mode: Literal["auto", "min", "max"] = "auto",
         strict: bool = True,
     ) -> None:
-        who = type(self).__name__
+        who = self.who
         if monitor is not None and not (isinstance(monitor, str) and monitor):
             raise TypeError(f"{who} got monitor={monitor!r}, wanted the name of a metric, as 'val/loss'")
         if not isinstance(strict, bool):
@@ -55,12 +55,17 @@ class Monitor(Callback):
         self.best_epoch: int | None = None
         self._resumed = False
 
+    @property
+    def who(self) -> str:
+        """What it is called in messages."""
+        return type(self).__name__
+
     def on_pretrain_routine_end(self, trainer: TrainerLike) -> None:
         """Refuse a metric that this run will not produce, or warn of it."""
         if self.monitor is None or self.monitor in trainer.metric_names:
             return
         message = (
-            f"{type(self).__name__} monitors {self.monitor!r}, which this run will not produce; "
+            f"{self.who} monitors {self.monitor!r}, which this run will not produce; "
             f"it will produce {_nearest_first(self.monitor, list(trainer.metric_names))}"
         )
         if self.strict:
@@ -89,7 +94,12 @@ class Monitor(Callback):
 
     def is_better(self, value: float) -> bool:
         """Whether ``value`` beats the best so far; NaN and infinities never do."""
-        return math.isfinite(value) and (self.best is None or self.gain(value, self.best) > 0)
+        return self.is_number(value) and (self.best is None or self.gain(value, self.best) > 0)
+
+    @staticmethod
+    def is_number(value: float) -> bool:
+        """Whether a value can be better than another at all."""
+        return math.isfinite(value)
 
     def gain(self, value: float, over: float) -> float:
         """How much better ``value`` is than another one; below 0 where it is worse."""

@@ -11,7 +11,7 @@ from pathlib import Path
 def whole(who: str, name: str, value: object, least: int) -> int:
     """A whole number of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise _wrong(who, name, value, f"a whole number of at least {least}")
+        raise _wrong(who, name, value, f"a whole number of at least {least}", numbers.Real)
     return int(value)
 
 
@@ -24,9 +24,9 @@ def number(who: str, name: str, value: object, above: float | None = None) -> fl
     """A finite number, ``above`` or not below it: at least ``above``."""
     wanted = "a finite number" if above is None else f"a number of at least {above:g}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise _wrong(who, name, value, wanted)
+        raise _wrong(who, name, value, wanted, numbers.Real)
     if not math.isfinite(value) or (above is not None and value < above):
-        raise _wrong(who, name, value, wanted)
+        raise _wrong(who, name, value, wanted, numbers.Real)
     return float(value)
 
 
@@ -45,7 +45,7 @@ def flag(who: str, name: str, value: object) -> bool:
 def choice(who: str, name: str, value: object, words: tuple[str, ...]) -> str:
     """One of some words."""
     if value not in words or not isinstance(value, str):
-        raise _wrong(who, name, value, f"one of {', '.join(map(repr, words))}")
+        raise _wrong(who, name, value, f"one of {', '.join(map(repr, words))}", str)
     return value
 
 
@@ -56,6 +56,7 @@ def path_or_none(who: str, name: str, value: object) -> Path | None:
     return None if value is None else Path(value)
 
 
-def _wrong(who: str, name: str, value: object, wanted: str) -> Exception:
-    right_kind = isinstance(value, numbers.Real | str) and not isinstance(value, bool)
-    return (ValueError if right_kind else TypeError)(f"{who} got {name}={value!r}, wanted {wanted}")
+def _wrong(who: str, name: str, value: object, wanted: str, right_kind: type | None = None) -> Exception:
+    """A ValueError where only the value is wrong, else a TypeError."""
+    only_value = right_kind is not None and isinstance(value, right_kind) and not isinstance(value, bool)
+    return (ValueError if only_value else TypeError)(f"{who} got {name}={value!r}, wanted {wanted}")

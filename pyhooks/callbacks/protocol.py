@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -134,6 +135,10 @@ class TrainerLike(Protocol):
     def peek(self) -> Snapshot:
         """The present state of the loop; callable from any thread."""
 
+    @property
+    def exception(self) -> BaseException | None:
+        """What is ending the run, in ``on_exception`` and ``teardown``."""
+
     def request_stop(self, reason: str) -> None:
         """Vote for a stop at the end of this event; later callbacks still run."""
 
@@ -143,5 +148,8 @@ class TrainerLike(Protocol):
     def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything needed to go on: tensors by name, and the rest as JSON."""
 
-    def saved(self, path: Path) -> None:
+    def model_saved(self, path: str | PathLike[str]) -> None:
+        """Tell the run that a checkpoint is handed to its writer."""
+
+    def checkpoint_durable(self, path: str | PathLike[str]) -> None:
         """Tell the run that a checkpoint is on disk."""

@@ -97,7 +97,9 @@ class WhatIfStopping(Callback):
             if not isinstance(policy, EarlyStopping):
                 raise TypeError(f"WhatIfStopping got {policy!r} among its policies, wanted EarlyStopping objects")
             if policy.restore_best:
-                raise ValueError(f"WhatIfStopping got {policy!r}: nothing is stopped or restored, leave out restore_best")
+                raise ValueError(
+                    f"WhatIfStopping got {policy!r}: nothing is stopped or restored, leave out restore_best"
+                )
         self.report = report
         self._watches = [_Watch(policy) for policy in policies]
         self._began = time.perf_counter()

@@ -57,7 +57,9 @@ class FakeTrainer:
         self.best_epoch: int | None = None
         self.stop, self.stop_reason = False, None
         self.save_dir: Path | None = folder
+        self.handed_over: list[Path] = []
         self.saves: list[Path] = []
+        self.exception: BaseException | None = None
         self.snapshot = FakeSnapshot()
         self.callbacks: list[Any] = []
 
@@ -73,15 +75,17 @@ class FakeTrainer:
         return self.save_dir
 
     def checkpoint(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        tensors = {f"model.{name}": value.clone() for name, value in self.model.state_dict().items()}
         return tensors, {
             "epoch": self.epoch,
             "callbacks": [callback.state_dict() for callback in self.callbacks],
         }
 
-    def saved(self, path: Path) -> None:
-        assert path.exists()
-        self.saves.append(path)
+    def model_saved(self, path: str) -> None:
+        self.handed_over.append(Path(path))
+
+    def checkpoint_durable(self, path: str) -> None:
+        self.saves.append(Path(path))
 
     def fire(self, event: str) -> None:
         for callback in self.callbacks:

@@ -122,7 +122,10 @@ TEST(loop_fires_both_events_of_a_checkpoint_inside_the_saving_callback) {
   Training training(1, {{1}});
   auto saver = std::make_shared<Trace>("saver:");
   saver->in_phase = Phase::save;
-  saver->also = [&](const std::string&, Context&) { training.loop.saved(); };
+  saver->also = [&](const std::string&, Context&) {
+    training.loop.model_saved();
+    training.loop.checkpoint_durable();
+  };
   training.dispatcher->add(saver, bit(Event::on_fit_epoch_end), {}, "saver");
   training.loop.run();
   check_notes(training.trace->notes(), join({kStart,

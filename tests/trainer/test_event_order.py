@@ -18,7 +18,7 @@ def test_without_validation(engine: str) -> None:
 
 def test_with_validation_and_checkpoints(engine: str, tmp_path) -> None:
     recorder = Recorder()
-    saver = Checkpoint(tmp_path, save_best=False)
+    saver = Checkpoint(tmp_path, save_best=False, asynchronous=False)
     trainer_of(engine=engine, callbacks=[recorder, saver]).fit(points(), points(9, 1), epochs=2, batch_size=8)
     epochs = [note for number in range(2) for note in epoch(number, saves=1)]
     assert recorder.seen == SETUP + epochs + ending(1, "on_train_end", "teardown")

@@ -63,7 +63,7 @@ def test_in_a_callback_before_the_first_epoch(event: str) -> None:
 @pytest.mark.parametrize("event", ["on_model_save", "on_checkpoint_durable"])
 def test_in_a_callback_while_saving(event: str, tmp_path) -> None:
     recorder = Recorder()
-    trainer = trainer_of(callbacks=[recorder, Checkpoint(tmp_path, save_best=False)])
+    trainer = trainer_of(callbacks=[recorder, Checkpoint(tmp_path, save_best=False, asynchronous=False)])
     at(trainer, event, 1, raiser(Mine("no")))
     with pytest.raises(Mine):
         trainer.fit(points(), epochs=5, batch_size=8)
