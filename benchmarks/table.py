@@ -17,6 +17,7 @@ SUITES = {
     "bench_peers.py": "Callbacks at every batch, here and in other trainers",
     "bench_native_callbacks.py": "Built-in native callbacks",
     "bench_memory.py": "Memory",
+    "bench_checkpoint.py": "Checkpoints",
     "bench_gil.py": "The interpreter while training",
 }
 

@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +19,27 @@ from pyhooks.wording import kind
 if TYPE_CHECKING:
     from pyhooks.fit import Fit
     from pyhooks.trainer import Trainer
+
+
+class Copies(dict[str, Tensor]):
+    """Copies of tensors, by name.
+
+    Args:
+        spare: those of an earlier time that nobody needs any more; their memory is used again.
+    """
+
+    def __init__(self, spare: Mapping[str, Tensor] | None = None) -> None:
+        super().__init__()
+        self._spare = {} if spare is None else spare
+
+    def keep(self, name: str, value: Tensor) -> None:
+        """Copy a tensor as it is now."""
+        old = self._spare.get(name)
+        fits = old is not None and old.shape == value.shape and old.dtype == value.dtype
+        if old is None or not fits or old.stride() != value.stride() or old.device != value.device:
+            self[name] = value.detach().clone()
+        else:
+            self[name] = old.copy_(value.detach())
 
 
 @dataclasses.dataclass
@@ -35,24 +57,22 @@ class Snapshot:
     meta: dict[str, Any]
 
     @classmethod
-    def take(cls, trainer: Trainer) -> Snapshot:
-        """Of a trainer now, in or after a ``fit``."""
+    def take(cls, trainer: Trainer, spare: Mapping[str, Tensor] | None = None) -> Snapshot:
+        """Of a trainer now, in or after a ``fit``; in the memory of an earlier one's tensors, if they are handed over."""
         fit = trainer._fit
         if fit is None:
             raise RuntimeError("a checkpoint was asked for before fit(): there is nothing to save but the model itself")
-        tensors: dict[str, Tensor] = {"rng.default": torch.default_generator.get_state()}
+        tensors = Copies(spare)
+        tensors["rng.default"] = torch.default_generator.get_state()
         extra: dict[str, Any] = {}
         for prefix, module in _modules(trainer):
             for name, value in module.state_dict().items():
                 if isinstance(value, Tensor):
-                    tensors[f"{prefix}.{name}"] = value.detach().clone()
+                    tensors.keep(f"{prefix}.{name}", value)
                 else:
                     extra[f"{prefix}.{name}"] = _extra_state(value, f"{prefix}.{name}", len(extra), tensors)
         if fit.sampler_state is not None:
             tensors["rng.sampler"] = fit.sampler_state
-        optimizer_tensors, optimizer = _optimizer_state(trainer)
-        callback_tensors, callbacks = _callback_states(trainer)
-        native_tensors, native = _native_states(trainer)
         history = trainer.history.epochs
         if trainer.epoch == len(history) - 1:
             history[-1] = trainer.metrics  # with what callbacks have logged at this event
@@ -63,14 +83,14 @@ class Snapshot:
             "best_fitness": trainer.best_fitness,
             "best_epoch": trainer.best_epoch,
             "history": history,
-            "optimizer": optimizer,
+            "optimizer": _optimizer_state(trainer, tensors),
             "kinds": _kinds(trainer),
             "scheduler": None if trainer.scheduler is None else _encode(trainer.scheduler.state_dict()),
-            "callbacks": callbacks,
-            "native": native,
+            "callbacks": _callback_states(trainer, tensors),
+            "native": _native_states(trainer, tensors),
             "extra": extra,
         }
-        return cls({**tensors, **optimizer_tensors, **callback_tensors, **native_tensors}, meta)
+        return cls(tensors, meta)
 
     def parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and meta, as ``pyhooks.checkpoint.save`` takes them."""
@@ -212,19 +232,17 @@ def _optimizer_params(trainer: Trainer) -> list[Tensor]:
     return [param for group in trainer._optimizer.param_groups for param in group["params"]]
 
 
-def _optimizer_state(trainer: Trainer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+def _optimizer_state(trainer: Trainer, tensors: Copies) -> list[dict[str, Any]]:
     optimizer = trainer.optimizer  # brought up to date
-    tensors = {
-        f"optimizer.{i}.{key}": value.detach().clone()
-        for i, param in enumerate(_optimizer_params(trainer))
-        for key, value in optimizer.state.get(param, {}).items()
-        if isinstance(value, Tensor)
-    }
+    for i, param in enumerate(_optimizer_params(trainer)):
+        for key, value in optimizer.state.get(param, {}).items():
+            if isinstance(value, Tensor):
+                tensors.keep(f"optimizer.{i}.{key}", value)
     groups = []
     for group in optimizer.param_groups:
         plain = {key: value for key, value in group.items() if isinstance(value, bool | int | float | str)}
         groups.append({**plain, "hyper": list(hyper_of(group))})
-    return tensors, groups
+    return groups
 
 
 def _laid_out_as(param: Tensor, value: Tensor) -> Tensor:
@@ -232,28 +250,26 @@ def _laid_out_as(param: Tensor, value: Tensor) -> Tensor:
     return torch.empty_like(param, dtype=value.dtype).copy_(value) if value.shape == param.shape else value
 
 
-def _callback_states(trainer: Trainer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    tensors: dict[str, Tensor] = {}
+def _callback_states(trainer: Trainer, tensors: Copies) -> list[dict[str, Any]]:
     states = []
     for i, (_, callback) in enumerate(trainer._python_callbacks):
         state = _without_tensors(callback.state_dict(), f"callback.{i}", tensors)
         states.append({"kind": type(callback).__name__, "state": _encode(state)})
-    return tensors, states
+    return states
 
 
-def _native_states(trainer: Trainer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    tensors: dict[str, Tensor] = {}
+def _native_states(trainer: Trainer, tensors: Copies) -> list[dict[str, Any]]:
     states = []
     for i, (key, state) in enumerate(trainer._dispatcher.states().items()):
         states.append({"key": key, "state": _without_tensors(state, f"native.{i}", tensors)})
-    return tensors, states
+    return states
 
 
 def _form(value: Any) -> list[int] | str:
     return list(value.shape) if isinstance(value, Tensor) else "extra state"
 
 
-def _extra_state(value: Any, name: str, i: int, tensors: dict[str, Tensor]) -> Any:
+def _extra_state(value: Any, name: str, i: int, tensors: Copies) -> Any:
     """JSON for an entry of a ``state_dict`` that is no tensor; tensors in it go to ``tensors``."""
     try:
         return _encode(_without_tensors(value, f"extra.{i}", tensors))
@@ -264,10 +280,10 @@ def _extra_state(value: Any, name: str, i: int, tensors: dict[str, Tensor]) -> A
         ) from error
 
 
-def _without_tensors(value: Any, name: str, found: dict[str, Tensor]) -> Any:
+def _without_tensors(value: Any, name: str, found: Copies) -> Any:
     """Move tensors in nested dicts out, under dotted names; what is left is JSON-able."""
     if isinstance(value, Tensor):
-        found[name] = value.detach().clone()
+        found.keep(name, value)
         return {"__tensor__": name.split(".", 2)[2]}
     if isinstance(value, dict):
         return {key: _without_tensors(item, f"{name}.{key}", found) for key, item in value.items()}

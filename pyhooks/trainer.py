@@ -374,9 +374,13 @@ class Trainer(AveragesView):
         self.save_dir.mkdir(parents=True, exist_ok=True)
         return self.save_dir
 
-    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that is needed to go on: tensors by name, and JSON-able values; see :func:`pyhooks.checkpoint.save`."""
-        return Snapshot.take(self).parts()
+    def checkpoint(self, spare: Mapping[str, Tensor] | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that is needed to go on, as :func:`pyhooks.checkpoint.save` takes it: copies of tensors, JSON-able values.
+
+        Args:
+            spare: an earlier call's tensors that are not needed any more: their memory is used again.
+        """
+        return Snapshot.take(self, spare).parts()
 
     def load_checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Load model, optimizer, schedule, callbacks and random numbers. The next ``fit`` goes on from there.

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPECTED = {
+    "early_stopping.py": r"best epoch's loss (0\.\d{4}), of the weights put back \1\n$",
     "quickstart.py": r"Epoch 10 complete\. Current fitness: -0\.\d+\nResult\(epochs_run=10, .*val/accuracy=0\.\d+\)",
     "custom_callback.py": r"stopped: good_enough: 97 % is enough \[epoch \d+\]",
     "plugin.py": r"noise of the loss: 0\.\d+ in the first epoch, 0\.\d+ in the last\n$",

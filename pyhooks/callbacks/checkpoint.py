@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from pyhooks import checkpoint as checkpoint_file
 from pyhooks.callables import check_arity, check_plain
@@ -53,7 +54,8 @@ class Checkpoint(Callback):
         on_exception: the same at an exception, as ``exception.safetensors``. Default: True.
         on_sigterm: let SIGTERM end training after the batch, with the events of an exception, SystemExit(143) and
             ``exception.safetensors``. In the main thread only, and where nobody else handles it. Default: False.
-        asynchronous: copy the state in memory and write it in a thread while training goes on; the event
+        asynchronous: copy the state in memory (twice, if writing takes longer than an epoch) and write it in a thread
+            while training goes on; the event
             ``on_checkpoint_durable`` comes at the first epoch boundary at which it is on disk, and ``fit`` returns when
             all is. What goes wrong is raised there. Default: True.
         weights_only: write parameters and buffers alone, under their own names, for ``safetensors.torch.load_model``;
@@ -120,6 +122,7 @@ class Checkpoint(Callback):
         self._recent: list[str] = []
         self._store: Store | None = None
         self._writer = Background("pyhooks-checkpoint")
+        self._spare: list[dict[str, Tensor]] = []  # memory of copies that have been written
         self._resumed = False
 
     def on_pretrain_routine_end(self, trainer: TrainerLike) -> None:
@@ -160,6 +163,7 @@ class Checkpoint(Callback):
     def on_train_end(self, trainer: TrainerLike) -> None:
         """Wait until all is on disk."""
         self._announce(trainer, self._writer.wait())
+        self._spare = []
 
     def on_interrupt(self, trainer: TrainerLike) -> None:
         """Save the state at Ctrl-C."""
@@ -173,6 +177,7 @@ class Checkpoint(Callback):
 
     def teardown(self, trainer: TrainerLike) -> None:
         """Wait until all is on disk, however the run ended."""
+        self._spare = []
         self._writer.wait()
 
     def state_dict(self) -> dict[str, Any]:
@@ -238,8 +243,14 @@ class Checkpoint(Callback):
         if self.weights_only:
             weights = {name: value.detach().clone() for name, value in trainer.model.state_dict().items()}
             return partial(save_file, {name: value.contiguous() for name, value in weights.items()})
-        tensors, meta = trainer.checkpoint()
-        return lambda path: checkpoint_file.write(path, tensors, meta)
+        tensors, meta = trainer.checkpoint(self._spare.pop() if self._spare else None)
+
+        def write(path: Path) -> None:
+            checkpoint_file.write(path, tensors, meta)
+            if self.asynchronous:
+                self._spare.append(tensors)
+
+        return write
 
     def _note(self, trainer: TrainerLike, name: str) -> Callable[[Path], None]:
         note = {

@@ -145,8 +145,12 @@ class TrainerLike(Protocol):
     def run_dir(self) -> Path:
         """The run's folder, made if there is none yet."""
 
-    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything needed to go on: tensors by name, and the rest as JSON."""
+    def checkpoint(self, spare: Mapping[str, Tensor] | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything needed to go on: copies of tensors by name, and the rest as JSON.
+
+        Args:
+            spare: an earlier call's tensors that are not needed any more: their memory is used again.
+        """
 
     def model_saved(self, path: str | PathLike[str]) -> None:
         """Tell the run that a checkpoint is handed to its writer."""

@@ -74,7 +74,7 @@ class FakeTrainer:
         self.save_dir.mkdir(parents=True, exist_ok=True)
         return self.save_dir
 
-    def checkpoint(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    def checkpoint(self, spare: Any = None) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         tensors = {f"model.{name}": value.clone() for name, value in self.model.state_dict().items()}
         return tensors, {
             "epoch": self.epoch,
