@@ -17,7 +17,7 @@ what_if = WhatIfStopping(
     [
         EarlyStopping("val/loss", patience=2),
         EarlyStopping("val/loss", patience=5, min_delta=0.01, relative=True),
-        EarlyStopping("val/accuracy", target=0.95),
+        EarlyStopping("val/accuracy", patience=None, target=0.92),
     ]
 )
 trainer = pyhooks.Trainer(

@@ -58,7 +58,7 @@ class Snapshot:
 
     @classmethod
     def take(cls, trainer: Trainer, spare: Mapping[str, Tensor] | None = None) -> Snapshot:
-        """Of a trainer now, in or after a ``fit``; in the memory of an earlier one's tensors, if they are handed over."""
+        """Of a trainer now, in or after a ``fit``; in the memory of an earlier one's tensors, if it gets them."""
         fit = trainer._fit
         if fit is None:
             raise RuntimeError("a checkpoint was asked for before fit(): there is nothing to save but the model itself")

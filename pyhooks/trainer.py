@@ -375,7 +375,7 @@ class Trainer(AveragesView):
         return self.save_dir
 
     def checkpoint(self, spare: Mapping[str, Tensor] | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that is needed to go on, as :func:`pyhooks.checkpoint.save` takes it: copies of tensors, JSON-able values.
+        """All that is needed to go on, as :func:`pyhooks.checkpoint.save` takes it: copies of tensors, and JSON.
 
         Args:
             spare: an earlier call's tensors that are not needed any more: their memory is used again.

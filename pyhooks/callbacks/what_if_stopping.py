@@ -178,7 +178,7 @@ class WhatIfStopping(Callback):
 
         table = Table(title="Where the run would have stopped", title_justify="left")
         for name in ("policy", "after epoch", "best value", "lost", "time saved"):
-            table.add_column(name, justify="left" if name == "policy" else "right")
+            table.add_column(name, justify="left" if name == "policy" else "right", overflow="fold")
         for result in self.results:
             table.add_row(
                 result.policy,
