@@ -31,15 +31,24 @@ class Copies(dict[str, Tensor]):
     def __init__(self, spare: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
         self._spare = {} if spare is None else spare
+        self._waiting: tuple[list[Tensor], list[Tensor]] = ([], [])
 
     def keep(self, name: str, value: Tensor) -> None:
-        """Copy a tensor as it is now."""
+        """Copy a tensor, at :meth:`finish` at the latest."""
         old = self._spare.get(name)
         fits = old is not None and old.shape == value.shape and old.dtype == value.dtype
         if old is None or not fits or old.stride() != value.stride() or old.device != value.device:
             self[name] = value.detach().clone()
-        else:
-            self[name] = old.copy_(value.detach())
+            return
+        self[name] = old
+        for tensors, tensor in zip(self._waiting, (old, value.detach()), strict=True):
+            tensors.append(tensor)
+
+    def finish(self) -> None:
+        """Copy what goes to memory of an earlier time, all in one call."""
+        if self._waiting[0]:
+            torch._foreach_copy_(*self._waiting)
+        self._waiting = ([], [])
 
 
 @dataclasses.dataclass
@@ -90,6 +99,7 @@ class Snapshot:
             "native": _native_states(trainer, tensors),
             "extra": extra,
         }
+        tensors.finish()
         return cls(tensors, meta)
 
     def parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
