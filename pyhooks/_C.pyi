@@ -178,6 +178,7 @@ class Loop:
     params: list[Tensor]
     buffer_names: list[str]
     buffers: list[Tensor]
+    scheduled: list[Tensor]
     engine: StepEngine | None
     optimizer: Optimizer | None
     train: BatchSource | None

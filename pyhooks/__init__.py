@@ -12,7 +12,7 @@ from pyhooks import _build_check
 
 _build_check.check()
 
-from pyhooks import callbacks, errors, metrics, native, plugins  # noqa: E402
+from pyhooks import callbacks, errors, metrics, native, plugins, schedules  # noqa: E402
 from pyhooks._build_info import PYHOOKS_VERSION as __version__  # noqa: E402
 from pyhooks.averages import load_weights  # noqa: E402
 from pyhooks.callbacks import Callback  # noqa: E402
@@ -59,5 +59,6 @@ __all__ = [
     "native",
     "native_callback",
     "plugins",
+    "schedules",
     "when",
 ]

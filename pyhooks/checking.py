@@ -11,11 +11,14 @@ from typing import Any, TypeGuard
 import numpy as np
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from pyhooks.engines import CHOICES
-from pyhooks.schedule import Schedule
+from pyhooks.schedule import FIELDS, Schedule
+from pyhooks.schedules import Shape
 from pyhooks.step import Step
+from pyhooks.timetable import Timetable
+from pyhooks.timetable import check as check_shapes
 from pyhooks.wording import kind
 
 
@@ -136,22 +139,74 @@ def metrics(given: object) -> Mapping[str, Any]:
     return given
 
 
-def schedule(given: Any, optimizer: Optimizer) -> Schedule | None:
-    """Make the schedule from a scheduler or a pair (scheduler, "batch")."""
+def schedules(given: Any, optimizer: Optimizer, step: Step) -> tuple[Schedule | None, Timetable | None]:
+    """Make of what is passed as ``scheduler`` what moves by torch's classes, and what by shapes."""
     if given is None:
-        return None
-    per: Any
-    scheduler, per = given if isinstance(given, tuple) and len(given) == 2 else (given, "epoch")
-    if not isinstance(scheduler, LRScheduler):
+        return None, None
+    what, per = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+    if isinstance(what, LRScheduler):
+        return _torch_schedule(what, per or "epoch", optimizer), None
+    if not isinstance(what, Shape | Mapping) or not what:
         raise TypeError(
-            f"scheduler is {kind(scheduler)}; wanted a torch.optim.lr_scheduler object, or the pair "
-            '(scheduler, "batch")'
+            f"scheduler is {kind(what)}; wanted a torch.optim.lr_scheduler object, or the pair (scheduler, "
+            '"batch"); one of pyhooks.schedules, as warmup(0.05) + cosine(); or a dict, as {"lr": cosine(), '
+            '"weight_decay": linear()}'
         )
+    if per not in (None, "epoch", "batch"):
+        raise ValueError(f'a schedule steps per "epoch" or per "batch", got {per!r}')
+    return _mixed_schedules({"lr": what} if isinstance(what, Shape) else what, per, optimizer, step)
+
+
+def _torch_schedule(scheduler: LRScheduler, per: Any, optimizer: Optimizer) -> Schedule:
     if scheduler.optimizer is not optimizer:
         raise ValueError(
             "the scheduler was made for another optimizer than the trainer's: make it from the optimizer you pass"
         )
+    if isinstance(scheduler, ReduceLROnPlateau) and isinstance(per, str) and per not in ("epoch", "batch"):
+        return Schedule(scheduler, monitor=per)
     return Schedule(scheduler, per)  # checks `per`
+
+
+def _mixed_schedules(
+    given: Mapping[Any, Any], per: Any, optimizer: Optimizer, step: Step
+) -> tuple[Schedule | None, Timetable | None]:
+    shapes: dict[str, Shape] = {}
+    moved_by_torch: Schedule | None = None
+    names = {id(buffer): name for name, buffer in step.buffers().items()}
+    for key, value in given.items():
+        what = value[0] if isinstance(value, tuple) and value else value
+        if key == "lr" and isinstance(what, LRScheduler):
+            moved_by_torch, _ = schedules(value, optimizer, step)
+        elif not isinstance(value, Shape):
+            raise TypeError(
+                f'scheduler has {kind(value)} for {key!r}; wanted one of pyhooks.schedules, as cosine() (for "lr" a '
+                "torch scheduler too)"
+            )
+        else:
+            shapes[_scheduled_name(key, names)] = value
+    buffers = {name: buffer for name, buffer in step.buffers().items() if name not in FIELDS}
+    check_shapes(shapes, optimizer, buffers)
+    cycles = moved_by_torch is not None and getattr(moved_by_torch.scheduler, "cycle_momentum", False)
+    if moved_by_torch is not None and cycles and (both := shapes.keys() & {"momentum", "beta1"}):
+        raise ValueError(
+            f"{type(moved_by_torch.scheduler).__name__} moves momentum, and so does {both.pop()!r} of scheduler: "
+            "make it with cycle_momentum=False"
+        )
+    if not shapes:
+        return moved_by_torch, None
+    scheduled = {name: buffer for name, buffer in buffers.items() if name in shapes}
+    return moved_by_torch, Timetable(shapes, per or "batch", optimizer, scheduled)
+
+
+def _scheduled_name(key: Any, names: Mapping[int, str]) -> str:
+    if isinstance(key, str):
+        return key
+    if id(key) not in names:
+        raise ValueError(
+            f"scheduler has {kind(key)} for a key that is no buffer of the model or the loss; wanted a "
+            "hyper-parameter's name, or a buffer that the loss reads: register_buffer('weight', torch.tensor(1.0))"
+        )
+    return names[id(key)]
 
 
 def same_device(step: Step) -> None:

@@ -70,8 +70,9 @@ def _check(trainer: Trainer) -> None:
             "torch made them, and dense gradients"
         )
     if trainer.scheduler is not None:
+        what = "the schedule" if trainer._schedule is None else type(trainer.scheduler).__name__
         raise ExportError(
-            f"{type(trainer.scheduler).__name__} is Python; export the step of a trainer without a scheduler, and set "
+            f"{what} is Python; export the step of a trainer without a scheduler, and set "
             "learning rates in a native callback (ctx.set_lr)"
         )
     for entry in trainer._provider.taps.signature:

@@ -16,7 +16,9 @@ from pyhooks.history import History, Result, describe_votes
 from pyhooks.interrupts import interrupt_gate, sigterm_ends_training
 from pyhooks.modes import Modes
 from pyhooks.optim import OptimizerBridge, gives_sparse_gradients
+from pyhooks.schedule import FIELDS, Schedule
 from pyhooks.step import BatchSpec
+from pyhooks.timetable import Where
 from pyhooks.warn import warn_user
 from pyhooks.weak import weakly
 
@@ -65,6 +67,8 @@ class Fit:
         modes = trainer._provider.modes = Modes(trainer._provider.step_modules())
         if trainer.seed is not None:
             torch.manual_seed(trainer.seed)
+        if trainer._timetable is not None:
+            trainer._timetable.begin(resumed=trainer._snapshot is not None)
         if trainer._snapshot is not None:
             trainer._snapshot.resume(self)
             trainer._snapshot = None  # only now: what could not be resumed can be tried again
@@ -186,6 +190,8 @@ class Fit:
         self.loop.param_names, self.loop.params = list(params), list(params.values())
         buffers = self.trainer._provider.blank_step().buffers()
         self.loop.buffer_names, self.loop.buffers = list(buffers), list(buffers.values())
+        if self.trainer._timetable is not None:
+            self.loop.scheduled = self.trainer._timetable.tensors
         self.loop.optimizer = self._bridge.native
 
     def _use_engine(self) -> None:
@@ -201,18 +207,25 @@ class Fit:
 
     def _begin_epoch(self, steps: int) -> list[float]:
         self._take_over_changes()
-        schedule = self.trainer._schedule
-        self._table = schedule is not None and schedule.per == "batch"
-        if schedule is None or not self._table:
-            return []
+        torch_schedule, timetable = self.trainer._schedule, self.trainer._timetable
+        per_batch = torch_schedule is not None and torch_schedule.per == "batch"
+        self._table = per_batch or timetable is not None
+        rows = self._torch_table(torch_schedule, steps) if per_batch and torch_schedule is not None else None
+        if timetable is not None:
+            rows = timetable.table(steps, self._where(), rows)
+        return [] if rows is None else rows.ravel().tolist()
+
+    def _torch_table(self, schedule: Schedule, steps: int) -> Any:
         if steps < 0:
             raise ValueError(
                 "a schedule per batch needs to know how many batches an epoch has, and the training data "
                 "cannot tell (no len()): "
                 "pass data with a length, or the scheduler alone to step it once an epoch"
             )
-        rows: list[float] = schedule.table(steps).ravel().tolist()
-        return rows
+        return schedule.table(steps)
+
+    def _where(self) -> Where:
+        return Where(self.loop.epoch, self.options.epochs, self.loop.global_step)
 
     def _take_over_changes(self) -> None:
         """What callbacks have changed (frozen layers, dropout rates, optimizer state) counts from this epoch on."""
@@ -224,11 +237,20 @@ class Fit:
         for message in self.trainer._provider.taps.end_epoch(steps):
             warn_user(message)
         assert self._bridge is not None
-        if self._table and self.trainer._schedule is not None:
-            self._bridge.leave_to_schedule()
-            self.trainer._schedule.advance(steps)
+        if self._table:
             self._table = False
+            self._advance_schedules(self._bridge, steps)
         self._bridge.pull()
+
+    def _advance_schedules(self, bridge: OptimizerBridge, steps: int) -> None:
+        schedule, timetable = self.trainer._schedule, self.trainer._timetable
+        if schedule is not None and schedule.per == "batch":
+            bridge.leave_to_schedule([set(range(len(FIELDS)))] * len(self.trainer._optimizer.param_groups))
+            schedule.advance(steps)
+        elif timetable is not None:
+            bridge.leave_to_schedule(timetable.moved())
+        if timetable is not None:
+            timetable.advance(self._where())
 
     def _started(self) -> None:
         self.trainer._dispatcher.load_states(self.callback_states)

@@ -116,12 +116,18 @@ class OptimizerBridge:
             for key, value in held.items()
         )
 
-    def leave_to_schedule(self) -> None:
-        """Put the groups back to their values at :meth:`push`: a table moved them, its scheduler will again."""
-        if not isinstance(self.native, _C.FusedOptimizer):
-            for group, hyper in zip(self.optimizer.param_groups, self._begin, strict=True):
-                set_hyper(group, hyper)
-        self._pushed = self.native.hypers
+    def leave_to_schedule(self, moved: Sequence[set[int]]) -> None:
+        """Put what a table has moved back to its values at :meth:`push`: who made the table will move it again.
+
+        Args:
+            moved: the fields, by number, for each group.
+        """
+        hypers = self.native.hypers
+        for group, fields, begin, now in zip(self.optimizer.param_groups, moved, self._begin, hypers, strict=False):
+            hyper = tuple(old if i in fields else new for i, (old, new) in enumerate(zip(begin, now, strict=True)))
+            if not _same(hyper_of(group), hyper):  # type: ignore[arg-type]
+                set_hyper(group, hyper)  # type: ignore[arg-type]
+        self._pushed = hypers
 
     def _pull_values(self) -> None:
         groups = self.optimizer.param_groups  # a callback may have added some

@@ -82,8 +82,15 @@ def delivery(target: Any, made: _C.Listener, trainer: Trainer) -> _C.Listener | 
 
 def epoch_schedule(schedule: Schedule, trainer: Trainer) -> _C.Listener:
     """What steps a schedule once an epoch: after the votes, before anything is saved."""
-    methods = {"on_fit_epoch_end": lambda trainer: schedule.epoch_end(trainer.metrics)}
+    methods = {
+        "on_pretrain_routine_end": lambda trainer: schedule.check([*trainer.metric_names, "fitness"]),
+        "on_fit_epoch_end": lambda trainer: schedule.epoch_end(_with_fitness(trainer)),
+    }
     return _C.python_callback(methods, trainer, "mutate", [])
+
+
+def _with_fitness(trainer: Any) -> dict[str, float]:
+    return trainer.metrics if trainer.fitness is None else {**trainer.metrics, "fitness": trainer.fitness}
 
 
 def _from_object(callback: Callback, trainer: Trainer) -> _C.Listener:

@@ -94,7 +94,8 @@ class Snapshot:
             "history": history,
             "optimizer": _optimizer_state(trainer, tensors),
             "kinds": _kinds(trainer),
-            "scheduler": None if trainer.scheduler is None else _encode(trainer.scheduler.state_dict()),
+            "scheduler": None if trainer._schedule is None else _encode(trainer._schedule.scheduler.state_dict()),
+            "timetable": None if trainer._timetable is None else trainer._timetable.state_dict(),
             "callbacks": _callback_states(trainer, tensors),
             "native": _native_states(trainer, tensors),
             "extra": extra,
@@ -115,8 +116,10 @@ class Snapshot:
         for prefix, module in _modules(trainer):
             module.load_state_dict(snapshot.module_state(prefix))
         snapshot._load_optimizer(trainer)
-        if trainer.scheduler is not None:
-            trainer.scheduler.load_state_dict(_decode(meta["scheduler"]))
+        if trainer._schedule is not None:
+            trainer._schedule.scheduler.load_state_dict(_decode(meta["scheduler"]))
+        if trainer._timetable is not None:
+            trainer._timetable.load_state_dict(meta["timetable"])
         snapshot._load_callbacks(trainer)
         return snapshot
 
@@ -221,13 +224,19 @@ _KINDS = {
 
 def _kinds(trainer: Trainer) -> dict[str, Any]:
     """What a trainer is made of, in words: what must be the same to go on from a checkpoint."""
-    scheduler = trainer.scheduler
     return {
         "callbacks": [type(callback).__name__ for _, callback in trainer._python_callbacks],
         "optimizer": type(trainer._optimizer).__name__,
         "parameter groups": [f"{len(group['params'])} tensors" for group in trainer._optimizer.param_groups],
-        "scheduler": None if scheduler is None else type(scheduler).__name__,
+        "scheduler": _schedulers(trainer),
     }
+
+
+def _schedulers(trainer: Trainer) -> str | None:
+    names = [] if trainer._schedule is None else [type(trainer._schedule.scheduler).__name__]
+    if trainer._timetable is not None:
+        names.append(f"shapes of {', '.join(trainer._timetable.shapes)}")
+    return " and ".join(names) or None
 
 
 def _listed(value: Any) -> str:

@@ -13,6 +13,7 @@ from pyhooks.history import History, describe_votes
 if TYPE_CHECKING:
     from pyhooks.fit import Fit
     from pyhooks.schedule import Schedule
+    from pyhooks.timetable import Timetable
 
 
 class RunView:
@@ -22,6 +23,7 @@ class RunView:
     _running: int | None
     _optimizer: Optimizer
     _schedule: Schedule | None
+    _timetable: Timetable | None
     _engine: _C.StepEngine | None
     _engine_choice: str
 
@@ -96,8 +98,8 @@ class RunView:
 
     @property
     def scheduler(self) -> Any:
-        """The scheduler, or None."""
-        return self._schedule.scheduler if self._schedule else None
+        """The torch scheduler, or the timetable of :mod:`pyhooks.schedules`, or None."""
+        return self._schedule.scheduler if self._schedule else self._timetable
 
     @property
     def engine(self) -> str:

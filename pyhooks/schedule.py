@@ -7,7 +7,7 @@ last bit, momentum and beta cycling included.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -16,6 +16,8 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from pyhooks.metrics.direction import direction
 
 FIELDS = ("lr", "momentum", "beta1", "beta2", "weight_decay")
 _NAN = float("nan")
@@ -144,6 +146,30 @@ class Schedule:
                 self.scheduler.step(self._monitored(metrics))
             else:
                 self.scheduler.step()
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse a run that will not produce the monitored metric.
+
+        Args:
+            names: the metrics it will produce, and "fitness".
+
+        Raises:
+            ValueError: the metric is not among them, or ``ReduceLROnPlateau``'s mode is the wrong way round for it.
+        """
+        if self.monitor is None:
+            return
+        if self.monitor not in names:
+            raise ValueError(
+                f"ReduceLROnPlateau watches {self.monitor!r}, which this run will not produce; it will produce "
+                f"{', '.join(names)}"
+            )
+        better = direction(self.monitor)
+        mode = vars(self.scheduler)["mode"]
+        if better not in (None, mode):
+            raise ValueError(
+                f'ReduceLROnPlateau was made with mode="{mode}" and watches {self.monitor!r}, of which '
+                f'{"higher" if better == "max" else "lower"} is better: make it with mode="{better}"'
+            )
 
     def _monitored(self, metrics: Mapping[str, float]) -> float:
         name = self.monitor or ("val/loss" if "val/loss" in metrics else "train/loss")

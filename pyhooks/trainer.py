@@ -42,7 +42,12 @@ class Trainer(AveragesView):
         optimizer: a ``torch.optim`` object over the model's trainable parameters. SGD, Adam, AdamW and Adagrad run
             natively, bit-identical to their ``fused=True``; its state is kept up to date.
         metrics: name to metric: one of :mod:`pyhooks.metrics`, or a function ``(outputs, targets) -> 0-d tensor``.
-        scheduler: any ``torch.optim.lr_scheduler``, stepped once an epoch; or ``(scheduler, "batch")``.
+        scheduler: any ``torch.optim.lr_scheduler``, stepped once an epoch; or ``(scheduler, "batch")``; or
+            ``(ReduceLROnPlateau(...), "val/accuracy")``, which watches that metric (default: "val/loss", without
+            validation "train/loss"). Or one of :mod:`pyhooks.schedules`, as ``warmup(0.05) + cosine()``, which moves
+            the learning rate each step, ``(shape, "epoch")`` each epoch. Or a dict of several: of "lr", "momentum"
+            (Adam's beta1), "beta2", "weight_decay", and buffers of model or loss (the tensor, or its name) that the
+            loss reads.
         callbacks: as given to :meth:`add_callback`.
         engine: "graph": the captured step; "python": forward and loss in Python; "auto" (default): graph, and where a
             model cannot be captured python, with a warning that says why.
@@ -102,10 +107,10 @@ class Trainer(AveragesView):
         self._fitness_name = fitness
         self._optimizer = optimizer
         self._metrics = {name: as_metric(name, metric) for name, metric in checking.metrics(metrics).items()}
-        self._schedule = checking.schedule(scheduler, optimizer)
         self._provider = StepProvider(model, loss, self._metrics, accumulate, engine, verify)
         checking.same_device(self._provider.blank_step())
         check_parameters(optimizer, self._provider.blank_step().parameters())
+        self._schedule, self._timetable = checking.schedules(scheduler, optimizer, self._provider.blank_step())
         self._engine: _C.StepEngine | None = None
         self._engine_for: object = None
         self._inference_engine: _C.StepEngine | None = None

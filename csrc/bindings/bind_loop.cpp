@@ -174,6 +174,7 @@ void bind_config(py::class_<PythonLoop>& loop) {
   field("params", &LoopConfig::params);
   field("buffer_names", &LoopConfig::buffer_names);
   field("buffers", &LoopConfig::buffers);
+  field("scheduled", &LoopConfig::scheduled);
   field("engine", &LoopConfig::engine);
   field("optimizer", &LoopConfig::optimizer);
   field("train", &LoopConfig::train);

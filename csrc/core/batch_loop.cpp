@@ -2,6 +2,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <chrono>
+#include <cmath>
 
 #include "core/loop.h"
 #include "core/signals.h"
@@ -45,7 +46,10 @@ void Loop::train_epoch() {
   const std::int64_t steps = batches < 0 ? -1 : (batches + config.accumulate - 1) / config.accumulate;
   schedule_.clear();
   if (config.hooks.begin_epoch) schedule_ = config.hooks.begin_epoch(steps);
-  apply_schedule();
+  {
+    at::NoGradGuard no_grad;
+    apply_schedule();
+  }
   const auto work = [&] {
     train_batches();
     start_part(Part::between, 0);
@@ -206,15 +210,30 @@ void Loop::late_update() {
   publish(++progress_.batch);
 }
 
-// Sets the hyper-parameters of the coming optimizer step; past the table's end the last ones stay.
+// Sets the hyper-parameters and tensors of the coming optimizer step; past the table's end the last ones stay.
 void Loop::apply_schedule() {
-  const std::size_t row = num_groups() * kHyperFields;
+  const std::size_t hypers = num_groups() * kHyperFields;
+  const std::size_t row = hypers + config.scheduled.size();
   const std::size_t first = static_cast<std::size_t>(epoch_steps_) * row;
   if (first + row > schedule_.size()) return;
-  for (std::size_t group = 0; group < num_groups(); ++group) {
-    const double* fields = &schedule_[first + group * kHyperFields];
-    config.optimizer->hyper(group) = {fields[0] * lr_factor_, fields[1], fields[2], fields[3], fields[4]};
+  for (std::size_t group = 0; group < num_groups(); ++group)
+    set_hyper(group, &schedule_[first + group * kHyperFields]);
+  for (std::size_t i = 0; i < config.scheduled.size(); ++i) {
+    const double value = schedule_[first + hypers + i];
+    if (!std::isnan(value)) config.scheduled[i].fill_(value);
   }
+}
+
+void Loop::set_hyper(std::size_t group, const double* fields) {
+  Hyper& hyper = config.optimizer->hyper(group);
+  const auto set = [](double& field, double value) {
+    if (!std::isnan(value)) field = value;
+  };
+  set(hyper.lr, fields[0] * lr_factor_);
+  set(hyper.momentum, fields[1]);
+  set(hyper.beta1, fields[2]);
+  set(hyper.beta2, fields[3]);
+  set(hyper.weight_decay, fields[4]);
 }
 
 void Loop::record() {

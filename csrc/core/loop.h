@@ -40,7 +40,8 @@ struct LoopHooks {
   std::function<void()>
       setup;  ///< between on_pretrain_routine_start and _end: must leave engine, optimizer and train set
   std::function<std::vector<double>(std::int64_t)>
-      begin_epoch;  ///< given the optimizer steps to come: the schedule's table [steps, groups, kHyperFields], or empty
+      begin_epoch;  ///< given the optimizer steps to come: the schedule's table, or empty. A row for each step: kHyperFields
+                    ///< for each group, then one value for each of `LoopConfig::scheduled`; NaN leaves alone
   std::function<void(std::int64_t)>
       end_batches;  ///< given the optimizer steps made; also when the epoch is cut short by an exception
   std::function<void()> check_signals;                   ///< a signal came: throw to interrupt
@@ -65,6 +66,7 @@ struct LoopConfig {
   std::vector<at::Tensor> params;
   std::vector<std::string> buffer_names;
   std::vector<at::Tensor> buffers;
+  std::vector<at::Tensor> scheduled;  ///< what the schedule's table fills before each step: buffers the loss reads
   std::vector<MetricSpec> metrics;
   std::shared_ptr<StepEngine> engine;
   std::shared_ptr<Optimizer> optimizer;
@@ -196,6 +198,7 @@ class Loop final : public Host {
   void validate_batches();
   void validate_batch();
   void apply_schedule();
+  void set_hyper(std::size_t group, const double* fields);
   void record();
   void record_times();
   void check_outside();

@@ -81,6 +81,33 @@ TEST(loop_schedule_sets_each_optimizer_step) {
   CHECK(recorded == std::vector<double>{0.1, 0.1, 0.2, 0.2, 0.3, 0.4, 0.4, 0.5, 0.5, 0.6});
 }
 
+TEST(loop_schedule_fills_tensors_before_each_step_and_leaves_alone_what_is_nan) {
+  Training training(2, {{1}, {1}, {1}});
+  at::Tensor weight = floats({7}, {});
+  training.loop.config.scheduled = {weight};
+  training.loop.config.hooks.begin_epoch = [](std::int64_t) {
+    std::vector<double> table(std::size_t{3} * (kHyperFields + 1), Hyper::none);
+    for (std::size_t i = 0; i < 2; ++i) table[i * (kHyperFields + 1) + kHyperFields] = 0.5 + static_cast<double>(i);
+    return table;
+  };
+  Floats seen;
+  training.engine->before = [&](Mode, int step) {
+    seen.push_back(value(weight));
+    if (step == 1) training.loop.set_lr(0.125, 0);
+  };
+  training.loop.run();
+  CHECK(seen == (Floats{0.5, 1.5, 1.5, 0.5, 1.5, 1.5}));
+  CHECK(used(training) == (std::vector<double>{0.25, 0.125, 0.125, 0.125, 0.125, 0.125}));
+  CHECK(std::isnan(training.descent->hypers.back().weight_decay));
+}
+
+TEST(loop_schedule_of_one_row_holds_for_the_whole_epoch) {
+  Training training(1, {{1}, {1}});
+  training.loop.config.hooks.begin_epoch = [](std::int64_t) { return rates({0.1}); };
+  training.loop.run();
+  CHECK(used(training) == (std::vector<double>{0.1, 0.1}));
+}
+
 TEST(loop_schedule_is_scaled_as_in_the_run_it_goes_on_from) {
   Training training(1, {{1}, {1}});
   training.loop.config.hooks.begin_epoch = [](std::int64_t) { return rates({0.1, 0.2}); };
