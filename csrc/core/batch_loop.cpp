@@ -216,8 +216,7 @@ void Loop::apply_schedule() {
   const std::size_t row = hypers + config.scheduled.size();
   const std::size_t first = static_cast<std::size_t>(epoch_steps_) * row;
   if (first + row > schedule_.size()) return;
-  for (std::size_t group = 0; group < num_groups(); ++group)
-    set_hyper(group, &schedule_[first + group * kHyperFields]);
+  for (std::size_t group = 0; group < num_groups(); ++group) set_hyper(group, &schedule_[first + group * kHyperFields]);
   for (std::size_t i = 0; i < config.scheduled.size(); ++i) {
     const double value = schedule_[first + hypers + i];
     if (!std::isnan(value)) config.scheduled[i].fill_(value);

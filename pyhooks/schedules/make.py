@@ -25,8 +25,9 @@ def warmup(
         >>> warmup(steps=4, start=0).values(steps=6).tolist()
         [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
     """
+    level = checked_level("start", start)
     given = arguments(start=None if start == 0.01 else start)
-    return Piece("warmup", Length(share, epochs, steps), checked_level("start", start), 1.0, straight, given)
+    return Piece("warmup", Length(share, epochs, steps), level, 1.0, straight, given)
 
 
 def constant(
@@ -241,8 +242,9 @@ def chained(*shapes: Shape) -> Shape:
 
 
 def _moving(name: str, span: Length, start: Level | None, to: Level, ease: Ease, first: str = "") -> Shape:
-    shown = ", ".join(part for part in (first, arguments(start=start, to=to if to else None)) if part)
-    return Piece(name, span, checked_level("start", start), checked_level("to", to), ease, shown)
+    checked = checked_level("start", start), checked_level("to", to)
+    given = ", ".join(part for part in (first, arguments(start=start, to=to if to else None)) if part)
+    return Piece(name, span, *checked, ease, given)
 
 
 def _cycle(name: str, span: Length, levels: tuple[Level, Level, Level], warm: float, curve: str) -> Shape:
