@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 import os
 from collections.abc import Mapping, Sequence
@@ -80,6 +81,15 @@ def positive(**values: object) -> None:
             raise TypeError(f"{name} is {value!r}, {kind(value)}; wanted a number above 0, or None")
         if not float(value) > 0:  # NaN neither
             raise ValueError(f"{name} is {value}; it must be above 0 (None: no clipping)")
+
+
+def above_zero(**values: object) -> None:
+    """Check named finite numbers."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise TypeError(f"{name} is {value!r}, {kind(value)}; wanted a number above 0")
+        if not 0 < float(value) < math.inf:
+            raise ValueError(f"{name} is {value}; it must be above 0")
 
 
 def flags(**values: object) -> None:

@@ -62,6 +62,11 @@ class StepProvider:
         self.modes = Modes(self.step_modules())
         self.reason: str | None = None
 
+    @property
+    def parts(self) -> tuple[nn.Module, Callable[[Any, Any], Tensor]]:
+        """The user's model and loss."""
+        return self._parts[0], self._parts[1]
+
     def step_modules(self) -> list[nn.Module]:
         """The model, and the loss if it is a module."""
         return self.blank_step().modules()

@@ -47,11 +47,12 @@ class Fit:
 
     Attributes:
         loop: the native loop.
+        given: the training data as the user gave it.
         callback_states: what native callbacks get back from a checkpoint, by key, when the run has started.
     """
 
     def __init__(self, trainer: Trainer, train: Any, val: Any, options: FitOptions) -> None:
-        self.trainer, self.options = trainer, options
+        self.trainer, self.options, self.given = trainer, options, train
         self.loop = _C.Loop(trainer._dispatcher)
         self._bridge: OptimizerBridge | None = None
         self._train = self._data(train, "train", training=True)
@@ -191,7 +192,7 @@ class Fit:
         buffers = self.trainer._provider.blank_step().buffers()
         self.loop.buffer_names, self.loop.buffers = list(buffers), list(buffers.values())
         if self.trainer._timetable is not None:
-            self.loop.scheduled = self.trainer._timetable.tensors
+            self.loop.scheduled = self.trainer._timetable.use(buffers)
         self.loop.optimizer = self._bridge.native
 
     def _use_engine(self) -> None:

@@ -95,7 +95,7 @@ class Schedule:
         rows = []
         start = _Snapshot(self.scheduler)
         try:
-            with _optimizer_stepped(self.optimizer):
+            with stepping(self.optimizer):
                 for _ in range(steps):
                     rows.append(_values(self.optimizer))
                     self.scheduler.step()
@@ -126,7 +126,7 @@ class Schedule:
         if ahead is not None and ahead.steps == steps and ahead.start.is_current():
             ahead.end.restore()
             return
-        with _optimizer_stepped(self.optimizer):
+        with stepping(self.optimizer):
             for _ in range(steps):
                 self.scheduler.step()
 
@@ -141,7 +141,7 @@ class Schedule:
         """
         if self.per == "batch":
             return
-        with _optimizer_stepped(self.optimizer):
+        with stepping(self.optimizer):
             if isinstance(self.scheduler, ReduceLROnPlateau):
                 self.scheduler.step(self._monitored(metrics))
             else:
@@ -249,7 +249,7 @@ def _values(optimizer: Optimizer) -> list[tuple[float, ...]]:
 
 
 @contextmanager
-def _optimizer_stepped(optimizer: Optimizer) -> Iterator[None]:
+def stepping(optimizer: Optimizer) -> Iterator[None]:
     """Tell torch that the optimizer has stepped: the native loop does not call ``optimizer.step()``.
 
     Else the scheduler's first step warns that it came before the optimizer's. All other warnings are let

@@ -56,9 +56,13 @@ class Timetable:
         self._begun = False
         self._run = Run(0, 0)
 
-    @property
-    def tensors(self) -> list[Tensor]:
-        """The scheduled buffers, in the order of the table's last columns."""
+    def use(self, buffers: Mapping[str, Tensor]) -> list[Tensor]:
+        """Take the scheduled ones of a step's buffers, which may be others than before (``model.double()``).
+
+        Returns:
+            Them, in the order of the table's last columns.
+        """
+        self.buffers = {name: buffers[name] for name in self.buffers}
         return list(self.buffers.values())
 
     def begin(self, resumed: bool) -> None:

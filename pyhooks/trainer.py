@@ -21,6 +21,7 @@ from pyhooks.export import export_step
 from pyhooks.fit import Fit, FitOptions
 from pyhooks.history import Result
 from pyhooks.hook_handle import HookHandle, add_hook
+from pyhooks.lr_finder import LRFinderResult, Sweep, find_lr, given_or_of_run
 from pyhooks.metrics import Metric, as_metric
 from pyhooks.native import NativeCallback, NativeHook
 from pyhooks.optim import check_parameters
@@ -193,6 +194,58 @@ class Trainer(AveragesView):
                 return self._fit.run()
             finally:
                 self._running = None
+
+    def find_lr(
+        self,
+        train: Any = None,
+        *,
+        start: float = 1e-7,
+        end: float = 10.0,
+        steps: int = 100,
+        mode: str = "exp",
+        stop_at: float | None = 4.0,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        drop_last: bool = False,
+    ) -> LRFinderResult:
+        """A learning-rate range test (Smith, 2015): trains with a rate that climbs until the loss explodes.
+
+        It runs natively and calls none of your callbacks. Afterwards model, buffers, optimizer, random numbers
+        (torch's, NumPy's, Python's), history and counters have the bits they had: a ``fit`` after it is the one without
+        it. Not undone is what Python code of yours keeps elsewhere, as a data set that counts its reads.
+
+        Args:
+            train: as for :meth:`fit`. Inside a callback of ``fit`` it may be left out: then its data and batches.
+            start: the first parameter group's first rate; other groups keep their ratio to it. Default: 1e-7.
+            end: its last one. Default: 10.
+            steps: optimizer steps from one to the other. Default: 100.
+            mode: "exp" (default) multiplies the rate each step, "linear" adds.
+            stop_at: ends when the averaged loss is so many times its lowest. Default: 4; None: only where it is not
+                finite.
+            batch_size: rows a batch. Default: 32.
+            shuffle: a new order each epoch. Default: True.
+            drop_last: leave out a short last batch. Default: False.
+
+        Returns:
+            Rates, losses, a suggestion, and ``plot(path)``.
+
+        Raises:
+            ValueError: values out of range.
+
+        Example:
+            >>> found = trainer.find_lr((x, y), batch_size=64)                    # doctest: +SKIP
+            >>> optimizer.param_groups[0]["lr"] = found.suggestion                 # doctest: +SKIP
+        """
+        sweep = Sweep(start, end, steps, mode, stop_at)
+        self._check_thread("find_lr")
+        inside = train is None
+        train, options = given_or_of_run(
+            self, train, {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop_last}
+        )
+        with self._alone((lambda: None) if inside else self._check_idle):
+            if self._fit is not None:
+                self._fit.synchronise()
+            return find_lr(self, sweep, train, **options)
 
     def evaluate(self, data: Any, batch_size: int = 32) -> dict[str, float]:
         """The loss and the metrics on data, the model in eval mode: ``{"loss": ..., "accuracy": ...}``.

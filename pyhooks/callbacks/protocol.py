@@ -142,6 +142,9 @@ class TrainerLike(Protocol):
     def request_stop(self, reason: str) -> None:
         """Vote for a stop at the end of this event; later callbacks still run."""
 
+    def find_lr(self, **options: Any) -> Any:
+        """A learning-rate range test on the run's training data; changes nothing."""
+
     def run_dir(self) -> Path:
         """The run's folder, made if there is none yet."""
 
