@@ -67,6 +67,6 @@ def _range(result: LRFinderResult) -> tuple[float, float]:
     values = result.smoothed[np.isfinite(result.smoothed)]
     if not len(values):
         return 0.0, 1.0
-    lowest, before = float(values.min()), float(values[: int(values.argmin()) + 1].max())
+    lowest, before = float(np.nanmin(result.loss)), float(values[: int(values.argmin()) + 1].max())
     room = max(before - lowest, 1e-12)
-    return lowest - 0.15 * room, min(float(values.max()), before + 0.6 * room) + 0.05 * room
+    return lowest - 0.1 * room, min(float(values.max()), before + 0.6 * room) + 0.05 * room

@@ -17,6 +17,7 @@ EXPECTED = {
     "custom_callback.py": r"stopped: good_enough: 97 % is enough \[epoch \d+\]",
     "plugin.py": r"noise of the loss: 0\.\d+ in the first epoch, 0\.\d+ in the last\n$",
     "resume.py": r"bit-identical to the run that never stopped: True",
+    "schedules.py": r"suggestion=0\.\d+, .*\nrate: 0\.\d+ at first, .*\nvalidation accuracy: 0\.[89]\d+\n$",
 }
 
 
