@@ -31,7 +31,7 @@ def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for code in (several, torchs):
         names["net"] = nn.Linear(4, 3)
         exec(code, names)
-        assert len(set(names["trainer"].history.batch["lr"])) == 24
+        assert len(set(names["trainer"].history.batch["lr"])) > 20
     exec(finder, names)
     assert names["found"].suggestion is not None and Path("lr.png").is_file()
 
