@@ -91,15 +91,15 @@ class Timetable:
         table = np.full((count, groups * len(FIELDS) + len(self.buffers)), np.nan)
         if rows is not None:
             table[:, : groups * len(FIELDS)] = rows.reshape(count, -1)
+        positions = first + np.arange(count, dtype=np.float64) * (self.per == "batch")
         for column, curve in self._curves():
-            ahead = 0 if self.per == "epoch" else 1
-            table[:, column] = [curve(first + ahead * i) for i in range(count)]
+            table[:, column] = curve(positions)
         return table
 
     def advance(self, where: Where) -> None:
         """Put the groups to the values of the step (epoch) that comes next. Buffers keep what they have."""
         position = where.epoch + 1 if self.per == "epoch" else where.step
-        values = {column: curve(position) for column, curve in self._curves()}
+        values = {column: float(curve(np.array([float(position)]))[0]) for column, curve in self._curves()}
         for i, group in enumerate(self.optimizer.param_groups):
             hyper = list(hyper_of(group))
             for field in range(len(FIELDS)):

@@ -210,9 +210,9 @@ class Trainer(AveragesView):
     ) -> LRFinderResult:
         """A learning-rate range test (Smith, 2015): trains with a rate that climbs until the loss explodes.
 
-        It runs natively and calls none of your callbacks. Afterwards model, buffers, optimizer, random numbers
-        (torch's, NumPy's, Python's), history and counters have the bits they had: a ``fit`` after it is the one without
-        it. Not undone is what Python code of yours keeps elsewhere, as a data set that counts its reads.
+        It runs natively and calls none of your callbacks and tensor hooks. Afterwards model, buffers, optimizer, random
+        numbers (torch's, NumPy's, Python's), history and counters have the bits they had: a ``fit`` after it is the one
+        without it. Not undone is what Python code of yours keeps elsewhere, as a data set that counts its reads.
 
         Args:
             train: as for :meth:`fit`. Inside a callback of ``fit`` it may be left out: then its data and batches.

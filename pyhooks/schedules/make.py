@@ -5,8 +5,19 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from pyhooks.schedules.pieces import Ease, OneCycle, Piece, half_cosine, straight
-from pyhooks.schedules.shape import Chained, Length, Level, Shape, absolute, arguments, checked_level, shown, value_of
+from pyhooks.schedules.pieces import Ease, OneCycle, Piece, each, half_cosine, straight
+from pyhooks.schedules.shape import (
+    Chained,
+    Column,
+    Length,
+    Level,
+    Shape,
+    absolute,
+    arguments,
+    checked_level,
+    shown,
+    value_of,
+)
 from pyhooks.wording import kind
 
 
@@ -123,8 +134,8 @@ def polynomial(
     if not 0 < power < math.inf:
         raise ValueError(f"polynomial got power={power}; it must be above 0")
 
-    def ease(start: float, end: float, way: float) -> float:
-        return float(end + (start - end) * (1 - way) ** power)
+    def ease(start: float, end: float, way: Column) -> Column:
+        return end + (start - end) * each(lambda left: float(left**power), 1 - way)
 
     return _moving("polynomial", Length(share, epochs, steps), start, to, ease, f"power={power:g}")
 
@@ -155,8 +166,8 @@ def exponential(
         if not value_of(level, 1.0) > 0:
             raise ValueError(f"exponential got {name}={shown(level)}; it must be above 0")
 
-    def ease(start: float, end: float, way: float) -> float:
-        return float(start * (end / start) ** way) if start else 0.0
+    def ease(start: float, end: float, way: Column) -> Column:
+        return start * each(lambda gone: float((end / start) ** gone), way) if start else 0 * way
 
     return _moving("exponential", Length(share, epochs, steps), start, to, ease)
 

@@ -6,10 +6,12 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-from pyhooks.schedules.shape import Curve, Length, Level, Run, Shape, absolute, value_of
+import numpy as np
 
-Ease = Callable[[float, float, float], float]
-"""From start, end and the way gone between them, above 0 and below 1, to the value."""
+from pyhooks.schedules.shape import Column, Curve, Length, Level, Run, Shape, absolute, value_of
+
+Ease = Callable[[float, float, Column], Column]
+"""From start, end and the ways gone between them, from 0 to 1, to the values."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -32,9 +34,12 @@ class Piece(Shape):
         start = first if self.start is None else value_of(self.start, base)
         end = start if self.to is None else value_of(self.to, base)
 
-        def at(step: float) -> float:
-            way = step / length if length else 1.0
-            return start if way <= 0 else end if way >= 1 else self.ease(start, end, way)
+        def at(steps: Column) -> Column:
+            way = np.clip(steps / length, 0, 1) if length else np.ones(len(steps))
+            values = self.ease(start, end, way)
+            values[way == 0] = start
+            values[way == 1] = end
+            return values
 
         return at
 
@@ -67,10 +72,10 @@ class OneCycle(Shape):
         start, peak, end = (value_of(level, base) for level in self.levels)
         turn, last = self.warm * length - 1, length - 1
 
-        def at(step: float) -> float:
-            if step <= turn:
-                return self.ease(start, peak, step / turn if turn else 1.0)
-            return self.ease(peak, end, min(1.0, (step - turn) / (last - turn)))
+        def at(steps: Column) -> Column:
+            up = np.clip(steps / turn, 0, 1) if turn > 0 else np.ones(len(steps))
+            down = np.clip((steps - turn) / (last - turn), 0, 1)
+            return np.where(steps <= turn, self.ease(start, peak, up), self.ease(peak, end, down))
 
         return at
 
@@ -83,11 +88,16 @@ class OneCycle(Shape):
         return f"{self.name}({', '.join(part for part in (repr(self.span), self.shown) if part)})"
 
 
-def straight(start: float, end: float, way: float) -> float:
+def straight(start: float, end: float, way: Column) -> Column:
     """In a line."""
     return start + (end - start) * way
 
 
-def half_cosine(start: float, end: float, way: float) -> float:
+def half_cosine(start: float, end: float, way: Column) -> Column:
     """Slow at both ends."""
-    return end + (start - end) / 2.0 * (math.cos(math.pi * way) + 1)
+    return end + (start - end) / 2.0 * (each(math.cos, math.pi * way) + 1)
+
+
+def each(function: Callable[[float], float], values: Column) -> Column:
+    """One by one: NumPy's own functions may round otherwise, from CPU to CPU and from place to place in an array."""
+    return np.array([function(value) for value in values.tolist()], dtype=np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import numbers
 from collections.abc import Callable
@@ -12,8 +13,9 @@ import numpy.typing as npt
 
 from pyhooks.wording import kind
 
-Curve = Callable[[float], float]
-"""From a step, counted from the piece's beginning, to the value."""
+Column = npt.NDArray[np.float64]
+Curve = Callable[[Column], Column]
+"""From steps, counted from the piece's beginning, to the values there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Shape:
         """What follows one after the other."""
         return [self]
 
-    def values(self, epochs: int = 1, steps: int = 100, base: float = 1.0) -> npt.NDArray[np.float64]:
+    def values(self, epochs: int = 1, steps: int = 100, base: float = 1.0) -> Column:
         """The values of a run, to look at or to plot.
 
         Args:
@@ -121,8 +123,7 @@ class Shape:
             float64 ``[epochs * steps]``.
         """
         run = Run(epochs * steps, steps)
-        curve = self.over(run, base)
-        return np.array([curve(step) for step in range(run.steps)])
+        return self.over(run, base)(np.arange(run.steps, dtype=np.float64))
 
     def over(self, run: Run, base: float) -> Curve:
         """The values of a whole run; past the last piece the last value stays."""
@@ -168,16 +169,19 @@ class Joined(Shape):
 
     def curve(self, run: Run, length: float, base: float, first: float) -> Curve:
         """The values."""
-        curves: list[tuple[float, Curve]] = []
-        begin, value = 0.0, first
+        curves, begins = [], [0.0]
         for piece, steps in zip(self._pieces, self._lengths(run, length), strict=True):
-            curve = piece.curve(run, steps, base, value)
-            curves.append((begin, curve))
-            begin, value = begin + steps, curve(steps)
+            curves.append(piece.curve(run, steps, base, first))
+            first = float(curves[-1](np.array([float(steps)]))[0])
+            begins.append(begins[-1] + steps)
 
-        def at(step: float) -> float:
-            begin, curve = next((c for c in reversed(curves) if c[0] <= step), curves[0])
-            return curve(step - begin)
+        def at(steps: Column) -> Column:
+            values = np.empty(len(steps))
+            which = np.searchsorted(begins[:-1], steps, side="right") - 1
+            for i, curve in enumerate(curves):
+                mine = which == i
+                values[mine] = curve(steps[mine] - begins[i])
+            return values
 
         return at
 
@@ -211,7 +215,7 @@ class Chained(Shape):
     def curve(self, run: Run, length: float, base: float, first: float) -> Curve:
         """The values."""
         curves = [shape.curve(run, shape.length(run) or length, 1.0, 1.0) for shape in self._shapes]
-        return lambda step: base * math.prod(curve(step) for curve in curves)
+        return lambda steps: base * functools.reduce(np.multiply, [curve(steps) for curve in curves])
 
     def __repr__(self) -> str:
         return f"chained({', '.join(map(repr, self._shapes))})"

@@ -229,3 +229,39 @@ def test_it_puts_all_back_after_an_error() -> None:
         trainer.find_lr(points(40), steps=12, batch_size=8)
     assert_same(everything(trainer), before)
     assert trainer.optimizer.param_groups[0]["lr"] == 0.01 and not trainer.optimizer.state
+
+
+class Noisy(torch.utils.data.Dataset[Any]):
+    """Draws from Python's and NumPy's generators, as image transforms do."""
+
+    def __len__(self) -> int:
+        return 24
+
+    def __getitem__(self, i: int) -> Any:
+        return torch.full((4,), random.random() + float(np.random.rand())), i % 3
+
+
+class Counting(nn.Linear):
+    """Keeps a number that is no tensor."""
+
+    seen = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen += self.training
+        return super().forward(x)
+
+    def get_extra_state(self) -> Any:
+        return {"seen": self.seen}
+
+    def set_extra_state(self, state: Any) -> None:
+        self.seen = state["seen"]
+
+
+def test_what_python_draws_and_modules_keep_is_put_back() -> None:
+    trainer = trainer_of(Counting(4, 3), engine="python")
+    random.seed(0)
+    np.random.seed(0)
+    before = random.getstate(), np.random.get_state()[1].tolist()
+    trainer.find_lr(DataLoader(Noisy(), 4), steps=9)
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+    assert trainer.model.seen == 0
