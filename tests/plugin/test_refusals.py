@@ -98,7 +98,9 @@ def test_broken_source_shows_the_compilers_error(installed: Installation, tmp_pa
 def test_method_with_a_wrong_signature_does_not_compile(installed: Installation, tmp_path: Path) -> None:
     source = sources.plugin().replace("on_train_batch_end(pyhooks::BatchContext& ctx) override", "on_train_batch_end()")
     source = source.replace("factor_ * ctx.loss()", "0").replace("ctx.log", "(void)std::make_pair")
-    assert "on_train_batch_end has the wrong signature: copy it from" in refusal(installed, tmp_path, source)
+    assert "on_train_batch_end has the wrong signature or is not public; it is: void on_train" in refusal(
+        installed, tmp_path, source
+    )
 
 
 def test_wrong_option_names_the_right_ones(installed: Installation, tmp_path: Path) -> None:

@@ -130,17 +130,26 @@ using ContextOf = std::conditional_t<kind == EventKind::batch, BatchContext, Con
 #include "pyhooks/events.def"
 #undef PYHOOKS_EVENT
 
-/// The events T overrides, found at compile time. A method that has an event's name but not its signature does not compile.
+/// The events T overrides, found at compile time. A method that has an event's name but not its signature does not
+/// compile: the error says how the method is written.
 template <class T>
 constexpr EventMask overridden_events() {
-  static_assert(std::is_base_of_v<Callback, T>, "a callback derives from pyhooks::Callback");
+  static_assert(std::is_convertible_v<T*, Callback*>, "a callback derives publicly from pyhooks::Callback");
   EventMask mask = 0;
-#define PYHOOKS_EVENT(name, kind)                                                                        \
-  static_assert(std::is_convertible_v<decltype(&T::name), void (T::*)(ContextOf<EventKind::kind>&)>,     \
-                #name " has the wrong signature: copy it from pyhooks/callback.h and mark it override"); \
-  if (!std::is_same_v<decltype(&T::name), void (Callback::*)(ContextOf<EventKind::kind>&)>) mask |= bit(Event::name);
+#define PYHOOKS_CONTEXT_run "pyhooks::Context"
+#define PYHOOKS_CONTEXT_epoch "pyhooks::Context"
+#define PYHOOKS_CONTEXT_batch "pyhooks::BatchContext"
+#define PYHOOKS_EVENT(name, kind)                                                                                  \
+  constexpr bool name##_fits = requires { static_cast<void (T::*)(ContextOf<EventKind::kind>&)>(&T::name); };      \
+  static_assert(name##_fits, #name " has the wrong signature or is not public; it is: void " #name                 \
+                                   "(" PYHOOKS_CONTEXT_##kind "& ctx) override");                                  \
+  if (!requires { requires std::is_same_v<decltype(&T::name), void (Callback::*)(ContextOf<EventKind::kind>&)>; }) \
+    mask |= bit(Event::name);
 #include "pyhooks/events.def"
 #undef PYHOOKS_EVENT
+#undef PYHOOKS_CONTEXT_batch
+#undef PYHOOKS_CONTEXT_epoch
+#undef PYHOOKS_CONTEXT_run
   return mask;
 }
 

@@ -140,9 +140,7 @@ class TensorHook : public Callback {
 namespace detail {
 
 template <class T>
-ClassInfo tensor_hook_info(std::string name, std::string class_name, std::string help,
-                           std::vector<OptionSpec> options) {
-  static_assert(std::is_base_of_v<TensorHook, T>, "a tensor hook derives from pyhooks::TensorHook");
+constexpr void check_tensor_hook() {
   constexpr bool sees = !std::is_same_v<decltype(&T::see), void (TensorHook::*)(TapContext&, const at::Tensor&)>;
   constexpr bool gives =
       !std::is_same_v<decltype(&T::replace), at::Tensor (TensorHook::*)(TapContext&, const at::Tensor&)>;
@@ -150,8 +148,17 @@ ClassInfo tensor_hook_info(std::string name, std::string class_name, std::string
   static_assert(sees != gives,
                 "a tensor hook overrides either see() or replace(): copy the signature from pyhooks/tap.h");
   static_assert(gives == says, "a tensor hook overrides replace() and replaces() together");
-  return {"tensor_hook",      std::move(name),        std::move(class_name), std::move(help),
-          std::move(options), overridden_events<T>(), &make<TensorHook, T>};
+}
+
+template <class T>
+ClassInfo tensor_hook_info(std::string name, std::string class_name, std::string help,
+                           std::vector<OptionSpec> options) {
+  if constexpr (derives<TensorHook, T>) {
+    check_tensor_hook<T>();
+    return {"tensor_hook",      std::move(name),        std::move(class_name), std::move(help),
+            std::move(options), overridden_events<T>(), &make<TensorHook, T>};
+  }
+  return {};
 }
 
 }  // namespace detail
@@ -160,5 +167,6 @@ ClassInfo tensor_hook_info(std::string name, std::string class_name, std::string
 }  // namespace pyhooks
 
 /// Registers a tensor hook class under a name, as PYHOOKS_CALLBACK does a callback class.
-#define PYHOOKS_TENSOR_HOOK(Class, name, help, ...) \
+#define PYHOOKS_TENSOR_HOOK(Class, name, help, ...)                         \
+  PYHOOKS_CHECK_CLASS(Class, ::pyhooks::TensorHook, "pyhooks::TensorHook"); \
   PYHOOKS_REGISTER(::pyhooks::detail::tensor_hook_info<Class>(name, #Class, help, {__VA_ARGS__}))
