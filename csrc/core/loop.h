@@ -137,18 +137,18 @@ class Loop final : public Host {
   void set_lr(double value, std::size_t group) override;
   void scale_lr(double factor) override;
   std::size_t num_params() const override { return config.params.size(); }
-  std::string_view param_name(std::size_t i) const override { return config.param_names.at(i); }
-  at::Tensor& param(std::size_t i) override { return config.params.at(i); }
+  std::string_view param_name(std::size_t i) const override;
+  at::Tensor& param(std::size_t i) override;
   at::Tensor& grad(std::size_t i) override;
   std::size_t num_buffers() const override { return config.buffers.size(); }
-  std::string_view buffer_name(std::size_t i) const override { return config.buffer_names.at(i); }
-  at::Tensor& buffer(std::size_t i) override { return config.buffers.at(i); }
+  std::string_view buffer_name(std::size_t i) const override;
+  at::Tensor& buffer(std::size_t i) override;
   std::size_t num_optimizer_tensors() override;
-  at::Tensor& optimizer_tensor(std::size_t i) override { return optimizer_tensors_.at(i); }
+  at::Tensor& optimizer_tensor(std::size_t i) override;
   std::size_t num_inputs() const override { return batch_.tensors.size(); }
-  const at::Tensor& input(std::size_t i) const override { return batch_.tensors.at(i); }
+  const at::Tensor& input(std::size_t i) const override;
   std::size_t num_outputs() const override { return result_.outputs.size(); }
-  const at::Tensor& output(std::size_t i) const override { return result_.outputs.at(i); }
+  const at::Tensor& output(std::size_t i) const override;
   void request_stop(std::string_view reason) override;
   void request_save(std::string_view reason) override;
   void snapshot(std::string_view reason) override;

@@ -2,7 +2,10 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/clone.h>
 
+#include <array>
+#include <charconv>
 #include <chrono>
+#include <cmath>
 #include <stdexcept>
 
 #include "core/loop.h"
@@ -26,6 +29,26 @@ std::vector<at::Tensor> copies(const std::vector<at::Tensor>& tensors) {
   std::vector<at::Tensor> result;
   for (const at::Tensor& tensor : tensors) result.push_back(tensor.detach().clone());
   return result;
+}
+
+void check_index(std::size_t i, std::size_t count, const char* what, const char* owner, const char* things) {
+  if (i < count) return;
+  const auto number = static_cast<std::int64_t>(i);  // -1 is -1, as the caller wrote it
+  throw std::out_of_range(std::string(what) + " " + std::to_string(number) + " asked for, but " + owner + " " +
+                          std::to_string(count) + " " + things);
+}
+
+template <class Items>
+auto& nth(Items& items, std::size_t i, const char* what, const char* owner, const char* things) {
+  check_index(i, items.size(), what, owner, things);
+  return items[i];
+}
+
+// As short as can be: -1, 1e-09, nan.
+std::string shown(double value) {
+  if (std::isnan(value)) return "nan";
+  std::array<char, 32> digits;
+  return {digits.data(), std::to_chars(digits.begin(), digits.end(), value).ptr};
 }
 
 }  // namespace
@@ -55,20 +78,20 @@ double Loop::loss() {
 std::size_t Loop::num_groups() const { return config.optimizer ? config.optimizer->groups() : 0; }
 
 double Loop::lr(std::size_t group) const {
-  if (group >= num_groups())
-    throw std::out_of_range("learning rate of group " + std::to_string(group) + " asked for, but the optimizer has " +
-                            std::to_string(num_groups()) + " groups");
+  check_index(group, num_groups(), "learning rate of group", "the optimizer has", "groups");
   return std::as_const(*config.optimizer).hyper(group).lr;
 }
 
 void Loop::set_lr(double value, std::size_t group) {
   static_cast<void>(lr(group));  // checks the number
+  if (!(value >= 0) || std::isinf(value))
+    throw std::invalid_argument("set_lr was given " + shown(value) + "; a learning rate is a finite number, 0 or more");
   config.optimizer->hyper(group).lr = value;
 }
 
 void Loop::scale_lr(double factor) {
-  if (!(factor > 0))
-    throw std::invalid_argument("scale_lr was given " + std::to_string(factor) + "; the factor must be above 0");
+  if (!(factor > 0) || std::isinf(factor))
+    throw std::invalid_argument("scale_lr was given " + shown(factor) + "; the factor is a finite number above 0");
   lr_factor_ *= factor;
   for (std::size_t group = 0; group < num_groups(); ++group) config.optimizer->hyper(group).lr *= factor;
 }
@@ -78,12 +101,37 @@ std::size_t Loop::num_optimizer_tensors() {
   return optimizer_tensors_.size();
 }
 
+std::string_view Loop::param_name(std::size_t i) const {
+  return nth(config.param_names, i, "parameter", "the model has", "trained parameters");
+}
+
+at::Tensor& Loop::param(std::size_t i) {
+  return nth(config.params, i, "parameter", "the model has", "trained parameters");
+}
+
 at::Tensor& Loop::grad(std::size_t i) {
-  if (i >= config.params.size())
-    throw std::out_of_range("gradient " + std::to_string(i) + " asked for, but " +
-                            std::to_string(config.params.size()) + " parameters are trained");
+  check_index(i, config.params.size(), "gradient", "the model has", "trained parameters");
   if (i >= grads_.size()) grads_.resize(config.params.size());  // before backward: undefined tensors
   return grads_[i];
+}
+
+std::string_view Loop::buffer_name(std::size_t i) const {
+  return nth(config.buffer_names, i, "buffer", "the model has", "buffers");
+}
+
+at::Tensor& Loop::buffer(std::size_t i) { return nth(config.buffers, i, "buffer", "the model has", "buffers"); }
+
+at::Tensor& Loop::optimizer_tensor(std::size_t i) {
+  if (i >= optimizer_tensors_.size()) num_optimizer_tensors();  // not asked for before, or made since
+  return nth(optimizer_tensors_, i, "optimizer tensor", "the optimizer has", "state tensors");
+}
+
+const at::Tensor& Loop::input(std::size_t i) const {
+  return nth(batch_.tensors, i, "input", "the batch has", "tensors");
+}
+
+const at::Tensor& Loop::output(std::size_t i) const {
+  return nth(result_.outputs, i, "output", "the model has returned", "tensors");
 }
 
 void Loop::request_stop(std::string_view reason) {

@@ -207,6 +207,10 @@ TEST(c_callback_errors_come_out_when_it_has_returned) {
              {"group 3"}));
   CHECK(says(error_of<std::out_of_range>(Event::on_backward_end, [](pyhooks_batch* s) { s->lr(s, -1); }),
              {"group -1 asked for"}));
+  CHECK(error_of<std::invalid_argument>(Event::on_backward_end, [](pyhooks_batch* s) { s->set_lr(s, -1, 0); }) ==
+        "set_lr was given -1; a learning rate is a finite number, 0 or more");
+  CHECK(says(error_of<std::invalid_argument>(Event::on_backward_end, [](pyhooks_batch* s) { s->scale_lr(s, -1); }),
+             {"scale_lr was given -1;"}));
 }
 
 TEST(c_callback_error_of_one_call_does_not_stay) {

@@ -1,5 +1,8 @@
 // What reaches the optimizer: accumulation, clipping, schedules, changes by callbacks.
 #include <cmath>
+#include <functional>
+#include <limits>
+#include <stdexcept>
 
 #include "check.h"
 #include "toy.h"
@@ -176,9 +179,64 @@ TEST(loop_context_shows_parameters_inputs_and_outputs) {
     CHECK(values<float>(ctx.input(1)) == Floats{2, 6});
     if (note.starts_with("on_train_batch_start")) CHECK(!ctx.grad(0).defined());
     if (note.starts_with("on_train_batch_end")) CHECK(values<float>(ctx.output(0)) == Floats{0, 0});
-    CHECK_THROWS(ctx.grad(1), std::out_of_range);
-    CHECK_THROWS(ctx.lr(1), std::out_of_range);
-    CHECK_THROWS(ctx.set_lr(1, 7), std::out_of_range);
   };
   training.loop.run();
+}
+
+namespace {
+
+// What a context says of a call of the first batch's end.
+template <class Error>
+std::string refusal(const std::function<void(BatchContext&)>& call) {
+  Training training(1, {{1}});
+  training.loop.config.buffer_names = {"mean"};
+  training.loop.config.buffers = {floats({1})};
+  std::string said = "accepted";
+  training.trace->also_batch = [&](const std::string& note, BatchContext& ctx) {
+    if (!note.starts_with("on_train_batch_end")) return;
+    try {
+      call(ctx);
+    } catch (const Error& error) {
+      said = error.what();
+    }
+  };
+  training.loop.run();
+  return said;
+}
+
+}  // namespace
+
+TEST(loop_context_says_how_many_there_are_where_one_too_many_is_asked_for) {
+  const auto range = refusal<std::out_of_range>;
+  CHECK(range([](BatchContext& ctx) { ctx.param(99); }) ==
+        "parameter 99 asked for, but the model has 1 trained parameters");
+  CHECK(range([](BatchContext& ctx) { ctx.param_name(1); }) ==
+        "parameter 1 asked for, but the model has 1 trained parameters");
+  CHECK(range([](BatchContext& ctx) { ctx.grad(std::size_t(-1)); }) ==
+        "gradient -1 asked for, but the model has 1 trained parameters");
+  CHECK(range([](BatchContext& ctx) { ctx.buffer(1); }) == "buffer 1 asked for, but the model has 1 buffers");
+  CHECK(range([](BatchContext& ctx) { ctx.buffer_name(1); }) == "buffer 1 asked for, but the model has 1 buffers");
+  CHECK(range([](BatchContext& ctx) { ctx.input(2); }) == "input 2 asked for, but the batch has 2 tensors");
+  CHECK(range([](BatchContext& ctx) { ctx.output(1); }) == "output 1 asked for, but the model has returned 1 tensors");
+  CHECK(range([](BatchContext& ctx) { ctx.optimizer_tensor(0); }) ==
+        "optimizer tensor 0 asked for, but the optimizer has 0 state tensors");
+  CHECK(range([](BatchContext& ctx) { ctx.lr(5); }) ==
+        "learning rate of group 5 asked for, but the optimizer has 1 groups");
+  CHECK(range([](BatchContext& ctx) { ctx.set_lr(1, 7); }) ==
+        "learning rate of group 7 asked for, but the optimizer has 1 groups");
+}
+
+TEST(loop_refuses_learning_rates_that_are_none) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const auto argument = refusal<std::invalid_argument>;
+  CHECK(argument([](BatchContext& ctx) { ctx.set_lr(-1); }) ==
+        "set_lr was given -1; a learning rate is a finite number, 0 or more");
+  CHECK(argument([](BatchContext& ctx) { ctx.set_lr(-1e-9); }).starts_with("set_lr was given -1e-09;"));
+  CHECK(argument([](BatchContext& ctx) { ctx.set_lr(Hyper::none); }).starts_with("set_lr was given nan;"));
+  CHECK(argument([=](BatchContext& ctx) { ctx.set_lr(infinity); }).starts_with("set_lr was given inf;"));
+  CHECK(argument([](BatchContext& ctx) { ctx.set_lr(0); }) == "accepted");
+  CHECK(argument([](BatchContext& ctx) { ctx.scale_lr(-0.5); }) ==
+        "scale_lr was given -0.5; the factor is a finite number above 0");
+  CHECK(argument([](BatchContext& ctx) { ctx.scale_lr(Hyper::none); }).starts_with("scale_lr was given nan;"));
+  CHECK(argument([=](BatchContext& ctx) { ctx.scale_lr(infinity); }).starts_with("scale_lr was given inf;"));
 }
