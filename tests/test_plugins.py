@@ -31,6 +31,8 @@ class Scaled final : public pyhooks::Callback {
       : factor_(options.get<double>("factor")), name_(options.get<std::string>("name")) {
     if (factor_ == 0) throw std::invalid_argument("Scaled: factor is 0, it must be another number");
     if (options.has("fail")) fail_ = options.get<std::string>("fail");
+    if (fail_ == "beta") throw std::invalid_argument("beta is 2; it must be below 1");
+    if (fail_ == "int at once") throw 42;
   }
   std::vector<std::string> logs() const override { return {name_}; }
   void on_train_batch_end(pyhooks::BatchContext& ctx) override {
@@ -38,6 +40,9 @@ class Scaled final : public pyhooks::Callback {
     if (fail_ == "IndexError") throw std::out_of_range("wrong here");
     if (fail_ == "MemoryError") throw std::bad_alloc();
     if (fail_ == "CallbackError") throw std::runtime_error("wrong here");
+    if (fail_ == "int") throw 42;
+    if (fail_ == "param") static_cast<void>(ctx.param(99));
+    if (fail_ == "lr") ctx.set_lr(-1);
     ctx.log(name_, factor_ * ctx.loss());
   }
 
@@ -128,9 +133,16 @@ class TestOptions:
             ({"facter": 1}, TypeError, "Scaled has no option 'facter'; did you mean 'factor'? Its options: factor=2"),
             ({"zzz": 1}, TypeError, "Scaled has no option 'zzz'. Its options: factor=2.0, name='scaled', fail=None"),
             ({"factor": "2"}, ValueError, "my_hooks/scaled: option 'factor' was given a str; it takes a float (the"),
-            ({"verbose": 1}, ValueError, "my_hooks/scaled: option 'verbose' was given a int; it takes a bool"),
-            ({"name": None}, ValueError, "my_hooks/scaled: option 'name' was given a None; it takes a str"),
+            ({"verbose": 1}, ValueError, "my_hooks/scaled: option 'verbose' was given an int; it takes a bool"),
+            ({"name": None}, ValueError, "my_hooks/scaled: option 'name' was given None; it takes a str"),
+            (
+                {"factor": 10**30},
+                ValueError,
+                "my_hooks/scaled: option 'factor' was given an int that is too large for 64",
+            ),
             ({"factor": [1]}, TypeError, "my_hooks/scaled: option 'factor' is a list; wanted a bool, int, float, str"),
+            ({"fail": "beta"}, ValueError, "Scaled: beta is 2; it must be below 1"),
+            ({"fail": "int at once"}, CallbackError, "Scaled: an object of type int was thrown, which is no std::exc"),
             ({"factor": 0}, ValueError, "Scaled: factor is 0, it must be another number"),
         ],
     )

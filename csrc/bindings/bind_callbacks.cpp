@@ -188,7 +188,7 @@ void bind_callbacks(py::module_& module) {
   module.def(
       "make_callback",
       [](const std::string& name, const std::map<std::string, OptionValue>& options) {
-        return translated([&] { return native_listener(find_callback(name), options); });
+        return translated([&] { return native_listener(find_callback(name), options); }, true);
       },
       py::arg("name"), py::arg("options"),
       "Makes a registered native callback; ValueError for wrong names or options.");

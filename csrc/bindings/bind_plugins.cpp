@@ -23,19 +23,23 @@ py::list options(const NativeClass& self) {
 }
 
 Listener make(const NativeClass& self, const std::map<std::string, OptionValue>& options) {
-  return translated([&] {
-    if (self.info->kind != "callback")
-      throw std::invalid_argument(self.info->name + " is a " + self.info->kind + ", not a callback");
-    return native_listener(*self.info, options);
-  });
+  return translated(
+      [&] {
+        if (self.info->kind != "callback")
+          throw std::invalid_argument(self.info->name + " is a " + self.info->kind + ", not a callback");
+        return native_listener(*self.info, options);
+      },
+      true);
 }
 
 MadeHook make_hook(const NativeClass& self, const std::map<std::string, OptionValue>& options) {
-  return translated([&] {
-    if (self.info->kind != "tensor_hook")
-      throw std::invalid_argument(self.info->name + " is a " + self.info->kind + ", not a tensor hook");
-    return native_hook(*self.info, options);
-  });
+  return translated(
+      [&] {
+        if (self.info->kind != "tensor_hook")
+          throw std::invalid_argument(self.info->name + " is a " + self.info->kind + ", not a tensor hook");
+        return native_hook(*self.info, options);
+      },
+      true);
 }
 
 std::vector<NativeClass> to_python(const std::vector<const ClassInfo*>& infos) {

@@ -52,7 +52,7 @@ void bind_taps(py::module_& module) {
   module.def(
       "make_tensor_hook",
       [](const std::string& name, const std::map<std::string, OptionValue>& options) {
-        return translated([&] { return native_hook(find_tensor_hook(name), options); });
+        return translated([&] { return native_hook(find_tensor_hook(name), options); }, true);
       },
       py::arg("name"), py::arg("options"), "Makes a registered tensor hook; ValueError for wrong names or options.");
 

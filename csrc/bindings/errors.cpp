@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "core/tap.h"
+#include "core/thrown.h"
 #include "triggers/error.h"
 
 namespace py = pybind11;
@@ -67,7 +68,8 @@ py::object python_exception(const std::exception_ptr& error, bool in_callback, c
     if (in_callback) return make_own("CallbackError", located(other.what()));
     return make(PyExc_RuntimeError, other.what());
   } catch (...) {
-    return make(PyExc_RuntimeError, "an exception that is no std::exception was thrown");
+    if (in_callback) return make_own("CallbackError", located(thrown_type().c_str()));
+    return make(PyExc_RuntimeError, thrown_type());
   }
 }
 

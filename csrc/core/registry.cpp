@@ -5,15 +5,15 @@
 #include <mutex>
 #include <set>
 #include <stdexcept>
+#include <typeinfo>
+
+#include "core/thrown.h"
 
 namespace pyhooks {
 
 namespace {
 
-const char* type_of(const OptionValue& value) {
-  static constexpr const char* names[] = {"None", "bool", "int", "float", "str"};
-  return names[value.index()];
-}
+const char* type_of(const OptionValue& value) { return detail::kOptionTypes[value.index()].name; }
 
 // The value as an option of that type keeps it, if it is of that type: an int will do for a float.
 bool fits(const std::string& type, OptionValue& value) {
@@ -26,8 +26,9 @@ OptionValue checked(const ClassInfo& info, const OptionSpec& spec, OptionValue v
   if (fits(spec.type, value)) return value;
   if (std::holds_alternative<std::monostate>(value) && std::holds_alternative<std::monostate>(spec.default_value))
     return value;
-  throw std::invalid_argument(info.name + ": option '" + spec.name + "' was given a " + type_of(value) +
-                              "; it takes a " + spec.type + " (" + spec.help + ")");
+  throw std::invalid_argument(info.name + ": option '" + spec.name + "' was given " +
+                              detail::with_article(type_of(value)) + "; it takes " + detail::with_article(spec.type) +
+                              " (" + spec.help + ")");
 }
 
 std::string option_names(const ClassInfo& info) {
@@ -111,6 +112,31 @@ Registry& registry() {
   return all;
 }
 
+// In a handler: throws the error on with the class's name in front. A type of the author's own keeps what it says.
+template <class Error>
+[[noreturn]] void rethrow_named(const ClassInfo& info, const Error& error) {
+  const std::string what = error.what();
+  if (typeid(error) != typeid(Error) || what.starts_with(info.class_name)) throw;
+  throw Error(info.class_name + ": " + what);
+}
+
+std::shared_ptr<void> made(const ClassInfo& info, const std::map<std::string, OptionValue>& given) {
+  const Options options = checked_options(info, given);
+  try {
+    return info.make(options);
+  } catch (const std::invalid_argument& error) {
+    rethrow_named(info, error);
+  } catch (const std::out_of_range& error) {
+    rethrow_named(info, error);
+  } catch (const std::runtime_error& error) {
+    rethrow_named(info, error);
+  } catch (const std::exception&) {
+    throw;
+  } catch (...) {
+    throw std::runtime_error(info.class_name + ": " + thrown_type());
+  }
+}
+
 }  // namespace
 
 std::vector<const ClassInfo*> registered_classes(const std::string& kind) { return registry().of(kind); }
@@ -143,7 +169,7 @@ Options checked_options(const ClassInfo& info, const std::map<std::string, Optio
 }
 
 std::shared_ptr<Callback> make_callback(const ClassInfo& info, const std::map<std::string, OptionValue>& options) {
-  return std::static_pointer_cast<Callback>(info.make(checked_options(info, options)));
+  return std::static_pointer_cast<Callback>(made(info, options));
 }
 
 std::shared_ptr<Callback> make_callback(const std::string& name, const std::map<std::string, OptionValue>& options) {
@@ -151,7 +177,7 @@ std::shared_ptr<Callback> make_callback(const std::string& name, const std::map<
 }
 
 std::shared_ptr<TensorHook> make_tensor_hook(const ClassInfo& info, const std::map<std::string, OptionValue>& options) {
-  return std::static_pointer_cast<TensorHook>(info.make(checked_options(info, options)));
+  return std::static_pointer_cast<TensorHook>(made(info, options));
 }
 
 std::shared_ptr<TensorHook> make_tensor_hook(const std::string& name,

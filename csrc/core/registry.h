@@ -38,7 +38,8 @@ Options checked_options(const ClassInfo& info, const std::map<std::string, Optio
 /// The registered callback class of that name.
 inline const ClassInfo& find_callback(const std::string& name) { return find_class("callback", name); }
 
-/// Makes a callback; throws as find_class and checked_options do, and what the constructor throws.
+/// Makes a callback; throws as find_class and checked_options do, and what the constructor throws, with the class's name in
+/// front of a std::invalid_argument, std::out_of_range or std::runtime_error that does not begin with it.
 std::shared_ptr<Callback> make_callback(const ClassInfo& info, const std::map<std::string, OptionValue>& options);
 std::shared_ptr<Callback> make_callback(const std::string& name, const std::map<std::string, OptionValue>& options);
 

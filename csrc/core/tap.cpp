@@ -13,6 +13,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "core/thrown.h"
+
 namespace pyhooks {
 
 namespace {
@@ -253,6 +255,8 @@ void Tap::explain(const TapSite& site) const {
     throw std::out_of_range(named(error));
   } catch (const std::exception& error) {
     throw TapError(named(error));
+  } catch (...) {
+    throw TapError(thrown_type() + " (" + where + ')');
   }
 }
 

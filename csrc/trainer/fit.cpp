@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "core/thrown.h"
 #include "data/prefetch.h"
 #include "trainer/checkpoint_saver.h"
 #include "trainer/interrupt.h"
@@ -53,7 +54,7 @@ std::string message_of(const std::exception_ptr& error) {
   } catch (const std::exception& other) {
     return other.what();
   } catch (...) {
-    return "something that is no std::exception was thrown";
+    return thrown_type();
   }
 }
 

@@ -19,7 +19,7 @@ class NativeCallback:
 
     Raises:
         TypeError: an option that is no plain value.
-        ValueError: no such callback, or options it does not take.
+        ValueError: no such callback, options it does not take, or an int of more than 64 bits.
 
     Example:
         >>> NativeCallback("loss_meter").events
@@ -56,11 +56,18 @@ def plain_option(name: str, key: str, value: object) -> OptionValue:
 
     Raises:
         TypeError: it is no bool, int, float, str or None.
+        ValueError: it is an int that 64 bits cannot hold.
     """
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | float | str):
         return value
-    if isinstance(value, numbers.Integral):  # of numpy, say
-        return int(value)
+    if isinstance(value, numbers.Integral):  # NumPy's too
+        number = int(value)
+        if not -(2**63) <= number < 2**63:
+            raise ValueError(
+                f"{name}: option {key!r} was given an int that is too large for 64 bits; an int is from -2**63 to "
+                "2**63 - 1, a float may be larger: 1e30"
+            )
+        return number
     if isinstance(value, numbers.Real):
         return float(value)
     raise TypeError(f"{name}: option {key!r} is a {type(value).__name__}; wanted a bool, int, float, str or None")

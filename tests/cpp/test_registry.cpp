@@ -1,5 +1,7 @@
 #include <cmath>
 #include <deque>
+#include <stdexcept>
+#include <typeinfo>
 #include <utility>
 
 #include "check.h"
@@ -39,13 +41,18 @@ Logged shown(const std::map<std::string, OptionValue>& options) {
   return host.logs;
 }
 
-std::string refusal(const std::map<std::string, OptionValue>& options) {
+template <class Error = std::invalid_argument, class Work>
+std::string message_of(Work&& work) {
   try {
-    make_callback("test_probe", options);
-  } catch (const std::invalid_argument& error) {
-    return error.what();
+    work();
+  } catch (const Error& error) {
+    return typeid(error) == typeid(Error) ? error.what() : "of another type";
   }
   return "accepted";
+}
+
+std::string refusal(const std::map<std::string, OptionValue>& options) {
+  return message_of([&] { make_callback("test_probe", options); });
 }
 
 }  // namespace
@@ -63,15 +70,16 @@ TEST(registry_takes_options_and_ints_for_floats) {
 
 TEST(registry_takes_none_only_where_the_default_is_none) {
   CHECK(shown({{"limit", std::monostate{}}}).back().second == -1);
-  CHECK(says(refusal({{"rate", std::monostate{}}}), {"test_probe", "'rate'", "None", "float", "how fast"}));
+  CHECK(
+      says(refusal({{"rate", std::monostate{}}}), {"test_probe", "'rate'", "given None", "takes a float", "how fast"}));
 }
 
 TEST(registry_refuses_wrong_types_naming_both) {
-  CHECK(says(refusal({{"size", 2.0}}), {"'size'", "a float", "a int"}));
+  CHECK(says(refusal({{"size", 2.0}}), {"'size'", "given a float", "takes an int"}));
   CHECK(says(refusal({{"size", true}}), {"'size'", "a bool"}));
   CHECK(says(refusal({{"rate", std::string("fast")}}), {"'rate'", "a str"}));
   CHECK(says(refusal({{"rate", true}}), {"'rate'", "a bool"}));
-  CHECK(says(refusal({{"name", std::int64_t{1}}}), {"'name'", "a int", "a str"}));
+  CHECK(says(refusal({{"name", std::int64_t{1}}}), {"'name'", "given an int", "takes a str"}));
 }
 
 TEST(registry_refuses_unknown_options_naming_the_known) {
@@ -90,13 +98,21 @@ TEST(registry_refuses_unknown_names_naming_the_known) {
 TEST(registry_knows_what_a_class_overrides) { CHECK(find_callback("test_probe").events == bit(Event::on_train_start)); }
 
 TEST(options_say_what_is_asked_wrongly) {
-  const Options options({{"unset", std::monostate{}}, {"number", 1.5}});
+  const Options options({{"unset", std::monostate{}}, {"number", 1.5}, {"count", std::int64_t{3}}});
   CHECK(!options.has("unset"));
   CHECK(options.has("number"));
-  CHECK_THROWS(options.get<double>("unset"), std::invalid_argument);
-  CHECK_THROWS(options.get<std::string>("number"), std::invalid_argument);
-  CHECK_THROWS(options.get<double>("nowhere"), std::invalid_argument);
-  CHECK_THROWS(options.has("nowhere"), std::invalid_argument);
+  CHECK(message_of([&] { options.get<double>("unset"); }) ==
+        "option 'unset' is not set (None): ask options.has(\"unset\") first");
+  CHECK(message_of([&] { options.get<int>("number"); }) ==
+        "option 'number' is a float, asked for as an int: write options.get<double>(\"number\"), or declare it of "
+        "another type");
+  CHECK(says(message_of([&] { options.get<std::string>("count"); }),
+             {"'count' is an int, asked for as a str: write options.get<std::int64_t>(\"count\")"}));
+  CHECK(message_of([&] { options.get<double>("nowhere"); }) ==
+        "no option 'nowhere' is declared; declared are: count, number, unset. Declare it in the registration macro, as "
+        "{\"nowhere\", \"float\", 0.5, \"what it is\"}");
+  CHECK(message_of([&] { options.has("nowhere"); }) == message_of([&] { options.get<double>("nowhere"); }));
+  CHECK(says(message_of([] { Options({}).has("any"); }), {"no option 'any' is declared; declared are: none."}));
 }
 
 TEST(options_convert_to_the_type_asked_for) {
@@ -145,6 +161,48 @@ TEST(registry_refuses_classes_declared_wrongly_and_registers_none) {
   CHECK(registering({[] { return with_options({}); }, [] { return with_options({}); }}) ==
         "two classes are registered as callback 'declared'");
   CHECK(registered_classes("callback").size() == before);
+}
+
+namespace {
+
+struct Own : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Its constructor throws what it is told to.
+class Thrower final : public Callback {
+ public:
+  explicit Thrower(const Options& options) {
+    const auto what = options.get<std::string>("what");
+    if (what == "argument") throw std::invalid_argument("beta=2, wanted below 1");
+    if (what == "named") throw std::invalid_argument("Thrower: beta=2");
+    if (what == "range") throw std::out_of_range("group 3");
+    if (what == "runtime") throw std::runtime_error("no file");
+    if (what == "own") throw Own("mine");
+    throw 42;
+  }
+  void on_train_start(Context&) override {}
+};
+
+PYHOOKS_CALLBACK(Thrower, "test_thrower", "Throws.", {"what", "str", "int", "what to throw"});
+
+template <class Error>
+std::string thrown(const std::string& what) {
+  return message_of<Error>([&] { make_callback("test_thrower", {{"what", what}}); });
+}
+
+}  // namespace
+
+TEST(registry_names_the_class_whose_constructor_throws_and_keeps_the_type) {
+  CHECK(thrown<std::invalid_argument>("argument") == "Thrower: beta=2, wanted below 1");
+  CHECK(thrown<std::invalid_argument>("named") == "Thrower: beta=2");
+  CHECK(thrown<std::out_of_range>("range") == "Thrower: group 3");
+  CHECK(thrown<std::runtime_error>("runtime") == "Thrower: no file");
+  CHECK(thrown<Own>("own") == "mine");
+  CHECK(
+      thrown<std::runtime_error>("int") ==
+      "Thrower: an object of type int was thrown, which is no std::exception: throw std::runtime_error(message) or the "
+      "like");
 }
 
 TEST(registry_gives_the_newest_of_a_name_and_keeps_the_others) {

@@ -216,6 +216,7 @@ TEST(tap_names_hook_and_tensor_in_errors_and_keeps_their_types) {
   CHECK(message<std::invalid_argument>(thrown(std::invalid_argument("bad"))) == "bad (" + where + ")");
   CHECK(message<std::out_of_range>(thrown(std::out_of_range("far"))) == "far (" + where + ")");
   CHECK(message<TapError>(thrown(std::runtime_error("gone"))) == "gone (" + where + ")");
+  CHECK(says(message<TapError>(thrown(42)), {"an object of type int was thrown", where.c_str()}));
   run.hook->also = [](TapContext&) { TORCH_CHECK_INDEX(false, "no such index"); };
   CHECK(says(message<c10::IndexError>([&] { run.batch([&] { see_at(fc, floats({1})); }); }),
              {"no such index", where.c_str()}));

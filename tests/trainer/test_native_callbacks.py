@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from trainer_helpers import points, trainer_of
@@ -25,8 +26,14 @@ from pyhooks.native import GradClip, LossMeter, NaNGuard, NativeCallback, availa
         (lambda: GradClip(max_norm="1"), r"'max_norm' was given a str; it takes a float \(largest total 2-norm"),
         (lambda: GradClip(max_norm=True), "'max_norm' was given a bool; it takes a float"),
         (lambda: LossMeter(decay=1.0), r"decay is 1\.0+; it must be in \[0, 1\)"),
-        (lambda: LossMeter(name=None), "'name' was given a None; it takes a str"),
-        (lambda: LossMeter(name=3), "'name' was given a int; it takes a str"),
+        (lambda: LossMeter(name=None), "'name' was given None; it takes a str"),
+        (
+            lambda: LossMeter(name=10**30),
+            r"'name' was given an int that is too large for 64 bits; an int is from -2\*\*63",
+        ),
+        (lambda: LossMeter(name=np.uint64(2**63)), "too large for 64 bits"),
+        (lambda: LossMeter(name=2**63 - 1), "'name' was given an int; it takes a str"),
+        (lambda: LossMeter(name=3), "'name' was given an int; it takes a str"),
     ],
 )
 def test_wrong_options(make: Any, says: str) -> None:
