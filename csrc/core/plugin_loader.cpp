@@ -4,10 +4,13 @@
 #include <link.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <list>
 #include <mutex>
 
 #include "core/registry.h"
+#include "core/thrown.h"
 
 namespace pyhooks {
 
@@ -44,29 +47,57 @@ const pyhooks_library* header_of(void* library) {
   throw PluginError(path + " was built for " + built_for + ", this pyhooks has " + here + ". " + remedy);
 }
 
+void check_torch(const std::string& path, const std::string& found) {
+  const std::string own = PYHOOKS_TORCH_VERSION;
+  if (!found.empty() && found != own)
+    refuse(path, "torch " + found, "torch " + own,
+           "Build it again against torch " + own + ", or install torch " + found + " and a pyhooks built with it.");
+}
+
 // Nothing behind the header may be looked at before this has returned.
 void check(const std::string& path, const pyhooks_library& found) {
   const pyhooks_library& own = detail::this_library;
-  const std::string torch = PYHOOKS_TORCH_VERSION;
   if (found.size < sizeof(pyhooks_library) || found.abi != own.abi)
     refuse(path, "plugin ABI " + std::to_string(found.abi), "ABI " + std::to_string(own.abi),
            "Build it again with this pyhooks' headers " + std::string(kHeaders) + ", or install a pyhooks of ABI " +
                std::to_string(found.abi) + ".");
-  if (*found.torch && found.torch != torch)
-    refuse(path, "torch " + std::string(found.torch), "torch " + torch,
-           "Build it again against torch " + torch + ", or install torch " + found.torch +
-               " and a pyhooks built with it.");
+  check_torch(path, found.torch);
   if (std::string(found.standard_library) != own.standard_library)
     refuse(path, found.standard_library, own.standard_library,
            "Build it again with this pyhooks' flags " + std::string(kHeaders) + ".");
 }
 
-// What a library of another torch lacks shows at once, before it could say of which torch it is; opened lazily it can.
+// The torch that a library was built for, read from its file; "" if that is not to be found.
+std::string torch_in_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string content(std::istreambuf_iterator<char>(file), {});
+  const std::string mark = PYHOOKS_TORCH_MARK;
+  const std::size_t found = content.find(mark);
+  return found == std::string::npos ? "" : content.c_str() + found + mark.size();
+}
+
+// "at::nowhere(int)" of the loader's "libmine.so: undefined symbol: _ZN2at7nowhereEi"; "" where it says something else.
+std::string missing_symbol(const std::string& why) {
+  const std::string before = "undefined symbol: ";
+  const std::size_t found = why.find(before);
+  if (found == std::string::npos) return "";
+  const std::size_t start = found + before.size();
+  return demangled(why.substr(start, why.find_first_of(", \t(", start) - start).c_str());
+}
+
+// Never lazily: an initialiser of the library that calls a function nobody has would end the process. So of a library
+// that lacks one the file is asked whether it was built for another torch.
 void* open_library(const std::string& path) {
   if (void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
   const std::string why = last_error();
-  if (void* library = dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL))
-    if (const pyhooks_library* header = header_of(library)) check(path, *header);
+  if (const std::string symbol = missing_symbol(why); !symbol.empty()) {
+    check_torch(path, torch_in_file(path));
+    throw PluginError(
+        path + " cannot be loaded: it needs " + symbol +
+        ", which neither it nor a library it is linked to has. Define it in the plugin's sources, or link "
+        "the library that has it: pyhooks.load_plugin(source, flags=[\"-lname\"]), or g++ ... -lname. (" +
+        why + ")");
+  }
   throw PluginError(path + " cannot be loaded: " + why + ". This pyhooks has plugin ABI " +
                     std::to_string(PYHOOKS_ABI_VERSION) + " and torch " + PYHOOKS_TORCH_VERSION +
                     "; if the plugin is not for these, build it again " + kHeaders + ".");

@@ -56,7 +56,16 @@ def test_another_standard_library(installed: Installation, tmp_path: Path) -> No
 
 def test_a_function_that_nobody_has(installed: Installation, tmp_path: Path) -> None:
     said = refusal(installed, tmp_path, sources.plugin(before="double nowhere();\n", value="nowhere()"))
-    assert "cannot be loaded: " in said and "undefined symbol: _Z7nowherev" in said
+    assert "my_hooks-" in said and " cannot be loaded: it needs nowhere(), which neither it nor a library" in said
+    assert "link the library that has it" in said and "ABI" not in said
+
+
+def test_a_function_that_nobody_has_called_before_anything_else(installed: Installation, tmp_path: Path) -> None:
+    before = f"{C10}namespace c10 {{ int gone(int); }}\nstatic const int kGone = c10::gone(1);\n"
+    said = refusal(installed, tmp_path, sources.plugin(before=before))
+    assert "cannot be loaded: it needs c10::gone(int), which neither" in said
+    said = refusal(installed, tmp_path, sources.plugin(before=before), OTHER_TORCH)
+    assert "was built for torch 9.9.9, this pyhooks has torch" in said
 
 
 def test_no_class(installed: Installation, tmp_path: Path) -> None:

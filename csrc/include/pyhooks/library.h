@@ -60,10 +60,14 @@ struct Entry {
   const Entry* next;
 };
 
-/// `version` if a source includes headers of torch, else "". `text`: what its preprocessor makes of C10_EXPORT, which all
-/// of them define.
-constexpr const char* torch_used(std::string_view text, const char* version) {
-  return text == "C10_EXPORT" ? "" : version;
+/// Stands before the version of torch in a library that uses torch: it can be found in the file, if the library cannot
+/// be loaded.
+#define PYHOOKS_TORCH_MARK "pyhooks plugin for torch "
+
+/// The version that `marked` ends with if a source includes headers of torch, else "". `text`: what its preprocessor
+/// makes of C10_EXPORT, which all of them define.
+consteval const char* torch_used(std::string_view text, const char* marked) {
+  return text == "C10_EXPORT" ? "" : marked + sizeof(PYHOOKS_TORCH_MARK) - 1;
 }
 
 }  // namespace detail
@@ -81,7 +85,7 @@ extern "C" [[gnu::visibility("default"), gnu::used]] inline const pyhooks_librar
 #define PYHOOKS_PASTE(a, b) PYHOOKS_PASTE_(a, b)
 
 /// Puts a class into the library's list; what follows makes its ClassInfo. The registration macros end in this.
-#define PYHOOKS_REGISTER(...)                                                                        \
-  [[maybe_unused]] static const ::pyhooks::detail::Entry PYHOOKS_PASTE(pyhooks_class_, __COUNTER__)( \
-      ::pyhooks::detail::torch_used(PYHOOKS_TEXT(C10_EXPORT), PYHOOKS_TORCH_VERSION),                \
+#define PYHOOKS_REGISTER(...)                                                                            \
+  [[maybe_unused]] static const ::pyhooks::detail::Entry PYHOOKS_PASTE(pyhooks_class_, __COUNTER__)(     \
+      ::pyhooks::detail::torch_used(PYHOOKS_TEXT(C10_EXPORT), PYHOOKS_TORCH_MARK PYHOOKS_TORCH_VERSION), \
       []() -> ::pyhooks::ClassInfo { return __VA_ARGS__; })
