@@ -17,6 +17,7 @@ from pyhooks.interrupts import interrupt_gate, sigterm_ends_training
 from pyhooks.modes import Modes
 from pyhooks.optim import OptimizerBridge, gives_sparse_gradients
 from pyhooks.schedule import FIELDS, Schedule
+from pyhooks.registration import warn_of_shared_columns
 from pyhooks.step import BatchSpec
 from pyhooks.timetable import Where
 from pyhooks.warn import warn_user
@@ -254,6 +255,7 @@ class Fit:
             timetable.advance(self._where())
 
     def _started(self) -> None:
+        warn_of_shared_columns(self.trainer._dispatcher.registrations())
         self.trainer._dispatcher.load_states(self.callback_states)
 
     def _save(self, reasons: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pyhooks import _C, events
@@ -12,6 +12,7 @@ from pyhooks.callbacks import Callback
 from pyhooks.native import NativeCallback
 from pyhooks.schedule import Schedule
 from pyhooks.triggers import When, as_listener
+from pyhooks.warn import warn_user
 
 if TYPE_CHECKING:
     from pyhooks.trainer import Trainer
@@ -91,6 +92,33 @@ def epoch_schedule(schedule: Schedule, trainer: Trainer) -> _C.Listener:
 
 def _with_fitness(trainer: Any) -> dict[str, float]:
     return trainer.metrics if trainer.fitness is None else {**trainer.metrics, "fitness": trainer.fitness}
+
+
+def warn_of_shared_columns(registrations: Iterable[dict[str, Any]]) -> None:
+    """Warn where two native callbacks log one column: of their numbers only those of the later one stay.
+
+    Args:
+        registrations: the dispatcher's, once callbacks know what they log.
+    """
+    owners: dict[tuple[str, str], str] = {}
+    shared: dict[str, tuple[str, str]] = {}
+    for info in (info for info in registrations if info["native"]):
+        for place in {_place(event) for event in info["events"]} - {""}:
+            for name in info["logs"]:
+                first = owners.setdefault((place, name), info["key"])
+                if first != info["key"]:
+                    shared.setdefault(name, (first, info["key"]))
+    for name, (first, second) in shared.items():
+        warn_user(
+            f"{first} and {second} both log {name!r}: only what the later one logs is kept. Let one of them log "
+            "another name (an option of the callback, as name=), or leave one out"
+        )
+
+
+def _place(event: str) -> str:
+    """Where what is logged at an event goes; "" at a run event, where a callback usually only sets itself up."""
+    kind = events.KINDS[event]
+    return "" if kind == "run" else "validation" if event.startswith("on_val_batch") else kind
 
 
 def _from_object(callback: Callback, trainer: Trainer) -> _C.Listener:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pydoc
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,7 @@ from trainer_helpers import Recorder, points, trainer_of
 import pyhooks
 from pyhooks import CallbackError, PluginError, plugins
 from pyhooks.native import NativeCallback, available
+from pyhooks.registration import warn_of_shared_columns
 
 SOURCE = r"""
 #include <pyhooks/plugin.h>
@@ -177,6 +179,40 @@ class TestTraining:
         assert type(caught.value) is kind
         assert kind is MemoryError or "wrong here" in str(caught.value)
         assert recorder.names[-2:] == ["on_exception", "teardown"]
+
+    @pytest.mark.parametrize(
+        ("fail", "kind", "says"),
+        [
+            ("int", CallbackError, "an object of type int was thrown, which is no std::exception: throw std::"),
+            ("param", IndexError, "parameter 99 asked for, but the model has 2 trained parameters"),
+            ("lr", ValueError, "set_lr was given -1; a learning rate is a finite number, 0 or more"),
+        ],
+    )
+    def test_what_is_wrong_in_a_call_is_said_with_its_place(
+        self, hooks: Any, fail: str, kind: type[Exception], says: str
+    ) -> None:
+        with pytest.raises(kind) as caught:
+            trainer_of(callbacks=[hooks.Scaled(fail=fail)]).fit(points(24), epochs=2, batch_size=8)
+        assert type(caught.value) is kind and str(caught.value).startswith(says)
+        assert str(caught.value).endswith(" (in epoch 0, batch 0, in callback Scaled at on_train_batch_end)")
+
+    def test_two_that_log_one_column_are_told(self, hooks: Any) -> None:
+        trainer = trainer_of(callbacks=[hooks.Scaled(), hooks.Scaled(factor=3), hooks.Scaled(name="other")])
+        with pytest.warns(UserWarning) as caught:
+            trainer.fit(points(24), epochs=1, batch_size=8)
+        (said,) = [str(warning.message) for warning in caught]
+        assert said.startswith(
+            "Scaled and Scaled#2 both log 'scaled': only what the later one logs is kept. Let one of"
+        )
+
+    @pytest.mark.parametrize("events", [["on_val_batch_end"], ["on_train_start", "on_fit_epoch_end"]])
+    def test_two_that_log_one_name_into_different_places_are_not(self, events: list[str]) -> None:
+        first = {"native": True, "key": "A", "logs": ["x"], "events": ["on_train_start", "on_backward_end"]}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warn_of_shared_columns([first, {**first, "key": "B", "events": events}])
+        with pytest.warns(UserWarning, match="A and B both log 'x'"):
+            warn_of_shared_columns([first, {**first, "key": "B", "events": [*events, "on_train_batch_end"]}])
 
     def test_a_class_instead_of_an_object(self, hooks: Any) -> None:
         with pytest.raises(TypeError, match=r"got the class Scaled, wanted an object of it: Scaled\(\.\.\.\)"):

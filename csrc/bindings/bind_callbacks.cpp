@@ -48,6 +48,13 @@ py::list take_firings(const Listener& listener) {
   return result;
 }
 
+py::list event_names(EventMask events) {
+  py::list names;
+  for (std::size_t i = 0; i < kNumEvents; ++i)
+    if (events & bit(static_cast<Event>(i))) names.append(std::string(kEvents[i].name));
+  return names;
+}
+
 py::dict registration_info(const Registration& registration) {
   py::dict info;
   info["id"] = registration.id;
@@ -66,6 +73,7 @@ py::dict registration_info(const Registration& registration) {
   info["budget"] = registration.manner.budget;
   info["key"] = registration.manner.key;
   info["logs"] = registration.callback->logs();
+  info["events"] = event_names(registration.events);
   const CallbackStats& stats = registration.stats;
   info["calls"] = stats.calls();
   info["total_ns"] = stats.total_ns();
@@ -172,14 +180,7 @@ void bind_callbacks(py::module_& module) {
   module.def("events", events, "All events as (name, kind), kind one of 'run', 'epoch', 'batch'.");
 
   py::class_<Listener>(module, "Listener", "A callback and the events it overrides.")
-      .def_property_readonly("events",
-                             [](const Listener& self) {
-                               py::list names;
-                               for (std::size_t i = 0; i < kNumEvents; ++i)
-                                 if (self.events & bit(static_cast<Event>(i)))
-                                   names.append(std::string(kEvents[i].name));
-                               return names;
-                             })
+      .def_property_readonly("events", [](const Listener& self) { return event_names(self.events); })
       .def_property_readonly("native", [](const Listener& self) { return self.native; })
       .def_property_readonly("logs", [](const Listener& self) { return self.callback->logs(); })
       .def("take_firings", take_firings,
