@@ -16,8 +16,8 @@ from pyhooks.history import History, Result, describe_votes
 from pyhooks.interrupts import interrupt_gate, sigterm_ends_training
 from pyhooks.modes import Modes
 from pyhooks.optim import OptimizerBridge, gives_sparse_gradients
-from pyhooks.schedule import FIELDS, Schedule
 from pyhooks.registration import warn_of_shared_columns
+from pyhooks.schedule import FIELDS, Schedule
 from pyhooks.step import BatchSpec
 from pyhooks.timetable import Where
 from pyhooks.warn import warn_user
