@@ -201,8 +201,8 @@ def test_added_while_training() -> None:
         ({"tau": 3, "warmup": True}, "EMA was given warmup and tau; it wants one ramp or none"),
         ({"every": 0}, "EMA: every is 0; it must be at least 1"),
         ({"buffers": "none"}, "EMA: buffers is 'none'; it must be one of 'copy', 'average'"),
-        ({"warmup": 1}, "'warmup' was given a int; it takes a bool"),
-        ({"every": 1.5}, "'every' was given a float; it takes a int"),
+        ({"warmup": 1}, "'warmup' was given an int; it takes a bool"),
+        ({"every": 1.5}, "'every' was given a float; it takes an int"),
     ],
 )
 def test_wrong_options(options: dict[str, Any], says: str) -> None:

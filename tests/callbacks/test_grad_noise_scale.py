@@ -162,7 +162,7 @@ def test_a_known_noise_scale(accumulate: int, beta: float) -> None:
         ({"beta": 1.0}, r"GradNoiseScale: beta is 1\.0+; it must be in \[0, 1\)"),
         ({"beta": math.nan}, "beta is nan"),
         ({"every": 0}, "GradNoiseScale: every is 0; it must be at least 1"),
-        ({"name": 3}, "'name' was given a int; it takes a str"),
+        ({"name": 3}, "'name' was given an int; it takes a str"),
     ],
 )
 def test_wrong_options(options: dict[str, Any], says: str) -> None:

@@ -157,7 +157,7 @@ def test_a_source_that_cannot_tell_its_length() -> None:
         ({"norm_type": 0}, r"GradNorm: norm_type is 0\.0+; it must be above 0"),
         ({"norm_type": math.nan}, "norm_type is nan"),
         ({"per_parameter": "yes"}, "'per_parameter' was given a str; it takes a bool"),
-        ({"name": None}, "'name' was given a None; it takes a str"),
+        ({"name": None}, "'name' was given None; it takes a str"),
     ],
 )
 def test_wrong_options(options: dict[str, Any], says: str) -> None:

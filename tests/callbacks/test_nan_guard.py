@@ -325,7 +325,7 @@ def test_a_second_fit_starts_afresh() -> None:
         ({"max_tries": 0}, "NaNGuard: max_tries is 0; it must be at least 1"),
         ({"action": "rewind", "lr_factor": 0.0}, r"NaNGuard: lr_factor is 0\.0+; it must be above 0"),
         ({"lr_factor": 0.5}, "NaNGuard: lr_factor is for action='rewind'"),
-        ({"max_tries": 1.5}, "'max_tries' was given a float; it takes a int"),
+        ({"max_tries": 1.5}, "'max_tries' was given a float; it takes an int"),
     ],
 )
 def test_wrong_options(options: dict[str, Any], says: str) -> None:

@@ -147,7 +147,7 @@ def test_update_bn_after_a_fit() -> None:
         ({"lr": 0}, r"SWA: lr is 0\.0+; it must be above 0"),
         ({"anneal_epochs": -1}, "SWA: anneal_epochs is -1; it must be at least 0"),
         ({"anneal": "cosine"}, "SWA: anneal is 'cosine'; it must be one of 'cos', 'linear'"),
-        ({"buffers": None}, "'buffers' was given a None; it takes a str"),
+        ({"buffers": None}, "'buffers' was given None; it takes a str"),
         ({"buffers": "mean"}, "SWA: buffers is 'mean'; it must be one of 'copy', 'average'"),
     ],
 )
