@@ -101,17 +101,17 @@ def warn_of_shared_columns(registrations: Iterable[dict[str, Any]]) -> None:
         registrations: the dispatcher's, once callbacks know what they log.
     """
     owners: dict[tuple[str, str], str] = {}
-    shared: dict[str, tuple[str, str]] = {}
+    shared: dict[tuple[str, str], dict[str, None]] = {}
     for info in (info for info in registrations if info["native"]):
         for place in {_place(event) for event in info["events"]} - {""}:
             for name in info["logs"]:
                 first = owners.setdefault((place, name), info["key"])
                 if first != info["key"]:
-                    shared.setdefault(name, (first, info["key"]))
-    for name, (first, second) in shared.items():
+                    shared.setdefault((first, info["key"]), {})[repr(name)] = None
+    for (first, second), names in shared.items():
         warn_user(
-            f"{first} and {second} both log {name!r}: only what the later one logs is kept. Let one of them log "
-            "another name (an option of the callback, as name=), or leave one out"
+            f"{first} and {second} both log {', '.join(names)}: only what the later one logs is kept. Let one of them "
+            "log another name (an option of the callback, as name=), or leave one out"
         )
 
 

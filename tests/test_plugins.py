@@ -207,11 +207,11 @@ class TestTraining:
 
     @pytest.mark.parametrize("events", [["on_val_batch_end"], ["on_train_start", "on_fit_epoch_end"]])
     def test_two_that_log_one_name_into_different_places_are_not(self, events: list[str]) -> None:
-        first = {"native": True, "key": "A", "logs": ["x"], "events": ["on_train_start", "on_backward_end"]}
+        first = {"native": True, "key": "A", "logs": ["x", "y"], "events": ["on_train_start", "on_backward_end"]}
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             warn_of_shared_columns([first, {**first, "key": "B", "events": events}])
-        with pytest.warns(UserWarning, match="A and B both log 'x'"):
+        with pytest.warns(UserWarning, match="^A and B both log 'x', 'y': only"):
             warn_of_shared_columns([first, {**first, "key": "B", "events": [*events, "on_train_batch_end"]}])
 
     def test_a_class_instead_of_an_object(self, hooks: Any) -> None:
