@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,7 +55,7 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], meta: Mapp
 
 def write(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
     """Write the file in place, as :func:`save` does under a temporary name."""
-    plain = {name: _plain(name, tensor) for name, tensor in tensors.items()}
+    plain = _alone({name: _plain(name, tensor) for name, tensor in tensors.items()})
     sums = {name: _crc(name, tensor) for name, tensor in plain.items()}
     try:
         text = json.dumps({"format": FORMAT, "crc32": sums, "meta": dict(meta)})
@@ -129,14 +130,24 @@ def _damaged(path: str | os.PathLike[str], what: str) -> CheckpointError:
 
 
 def _plain(name: str, tensor: Tensor) -> Tensor:
-    """The tensor on the CPU, contiguous, alone in its storage."""
+    """The tensor on the CPU, contiguous."""
     if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_quantized:
         came = str(tensor.layout) if isinstance(tensor, Tensor) else type(tensor).__name__
         raise CheckpointError(
             f"{name!r} is {came}, wanted a dense tensor; convert it first (.to_dense(), .dequantize())"
         )
-    dense = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
-    return dense.clone() if dense.data_ptr() == tensor.data_ptr() else dense
+    return tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+
+
+def _alone(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Each tensor in a storage of its own, as safetensors wants them: those that share one and views are copied."""
+    holders = Counter(tensor.untyped_storage().data_ptr() for tensor in tensors.values())
+
+    def is_alone(tensor: Tensor) -> bool:
+        storage = tensor.untyped_storage()
+        return holders[storage.data_ptr()] == 1 and storage.nbytes() == tensor.nbytes
+
+    return {name: tensor if is_alone(tensor) else tensor.clone() for name, tensor in tensors.items()}
 
 
 def _crc(name: str, tensor: Tensor) -> int:

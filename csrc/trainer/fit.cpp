@@ -201,7 +201,7 @@ void Fit::save_on_request(const std::vector<std::string>& reasons) const {
     return warn("a checkpoint was asked for (" + listed + "), but fit was given no save_dir to write it to");
   const Progress& progress = parts_.loop->progress();
   const std::string name =
-      "epoch" + std::to_string(progress.epoch) + "_step" + std::to_string(progress.global_step) + ".safetensors";
+      "epoch" + std::to_string(progress.epoch + 1) + "_step" + std::to_string(progress.global_step) + ".safetensors";
   write_checkpoint(std::filesystem::path(options_.save_dir) / name, take_checkpoint(parts_, reasons));
   parts_.loop->model_saved();
   parts_.loop->checkpoint_durable();

@@ -140,7 +140,7 @@ TEST(trainer_writes_what_callbacks_ask_for) {
   CHECK(told.size() == 1 && says(told[0], {"curious: odd batch", "no save_dir"}));
   options.save_dir = folder / "run";
   run.fit(options);
-  const Json meta = read_checkpoint(folder / "run/epoch1_step6.safetensors").meta;
+  const Json meta = read_checkpoint(folder / "run/epoch2_step6.safetensors").meta;
   CHECK(meta.at("asked_for") == Json(Json::Array{"curious: odd batch"}));
 }
 

@@ -127,7 +127,7 @@ def test_stop_says_the_expression_and_the_values() -> None:
 def test_save_leaves_a_checkpoint_that_loads() -> None:
     trainer = fit(when("epoch == 1 and batch > 4", do="save"))
     files = list((trainer.run_dir() / "weights").iterdir())
-    assert [path.name for path in files] == ["epoch1_step20.safetensors"]
+    assert [path.name for path in files] == ["epoch2_step20.safetensors"]
     _, meta = checkpoint.load(files[0])
     assert meta["asked_for"] == ["when('epoch == 1 and batch > 4', do='save'): epoch=1, batch=5"]
     resumed = trainer_of(callbacks=[when("epoch == 1 and batch > 4", do="save")], make_optimizer=sgd)
