@@ -37,6 +37,7 @@ class LRFinderResult:
         suggestion: the rate at which the smoothed loss falls fastest (over the rate's logarithm), before its lowest
             point; None where it does not fall.
         diverged: whether the run ended before ``end`` because the loss exploded.
+        mode: how the rate rose, "exp" or "linear".
 
     Example:
         >>> rates = np.geomspace(1e-4, 1, 5)
@@ -49,12 +50,13 @@ class LRFinderResult:
     smoothed: Column
     suggestion: float | None
     diverged: bool
+    mode: str = "exp"
 
     @classmethod
-    def of(cls, lr: Column, loss: Column, diverged: bool) -> LRFinderResult:
+    def of(cls, lr: Column, loss: Column, diverged: bool, mode: str = "exp") -> LRFinderResult:
         """Smooth and judge."""
         smoothed = _smooth(loss, len(loss) / 40)
-        return cls(lr, loss, smoothed, _steepest(lr, smoothed), diverged)
+        return cls(lr, loss, smoothed, _steepest(lr, smoothed), diverged, mode)
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draw loss over learning rate, with the suggestion, as a PNG.
@@ -157,7 +159,8 @@ def find_lr(trainer: Trainer, sweep: Sweep, train: Any, **options: Any) -> LRFin
         probe.fit(train, epochs=sweep.steps, **options)
         columns = probe.history.batch
     lr, loss_of = _by_step(columns["lr"], columns["loss"])
-    return LRFinderResult.of(lr, loss_of, diverged=len(lr) < sweep.steps or not math.isfinite(loss_of[-1]))
+    diverged = len(lr) < sweep.steps or not math.isfinite(loss_of[-1])
+    return LRFinderResult.of(lr, loss_of, diverged, sweep.mode)
 
 
 def _by_step(lr: Column, loss: Column) -> tuple[Column, Column]:

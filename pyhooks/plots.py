@@ -11,32 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyhooks.atomic import replacing
+from pyhooks.drawing import BLUE, ORANGE, PALE, picture
 from pyhooks.metrics.direction import direction
 
 Column = npt.NDArray[np.float64]
 Panel = Callable[[Any], None]  # draws itself on a matplotlib axis
-_TRAIN, _VAL, _QUIET, _INK = "#2f6fb2", "#d1602b", "#b9cfe6", "#333333"
-_STYLE: dict[str, Any] = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#999999",
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelcolor": _INK,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.8,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-}
+_TRAIN, _VAL, _QUIET = BLUE, ORANGE, PALE
 
 
 def results_png(
@@ -64,28 +44,14 @@ def results_png(
     panels = [*_epoch_panels(history_epochs), *_batch_panels(batch_columns)]
     if not panels:
         raise ValueError("results_png got an empty history; train for at least one epoch first")
-    matplotlib, figure_class = _matplotlib()
-    with matplotlib.rc_context(_STYLE):
-        columns = min(len(panels), 2 if len(panels) <= 4 else 3)
-        rows = math.ceil(len(panels) / columns)
-        figure = figure_class(figsize=(4.8 * columns, 3.3 * rows), dpi=150, layout="constrained")
+    columns = min(len(panels), 2 if len(panels) <= 4 else 3)
+    rows = math.ceil(len(panels) / columns)
+    with picture(path, 4.8 * columns, 3.3 * rows) as figure:
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axis in axes[len(panels) :]:
             axis.set_axis_off()
         for panel, axis in zip(panels, axes, strict=False):
             panel(axis)
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format="png")
-
-
-def _matplotlib() -> tuple[Any, Any]:
-    """Import matplotlib and its Figure: without pyplot, so that no window system is touched."""
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("drawing results.png needs matplotlib: pip install pyhooks-torch[plot]") from error
-    return matplotlib, Figure
 
 
 def _epoch_panels(epochs: Sequence[Mapping[str, float]]) -> list[Panel]:

@@ -17,6 +17,7 @@ from trainer_helpers import Recorder, assert_same, net, points, state_of, traine
 import pyhooks
 from pyhooks.callbacks import Checkpoint
 from pyhooks.lr_finder import LRFinderResult
+from pyhooks.lr_plot import draw
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -180,6 +181,14 @@ def test_the_suggestion_is_the_steepest_fall_before_the_lowest_point() -> None:
     assert found.suggestion == pytest.approx(1e-3)
     assert LRFinderResult.of(rates, np.linspace(1, 2, 61), diverged=False).suggestion is None
     assert LRFinderResult.of(rates, np.full(61, np.nan), diverged=True).suggestion is None
+
+
+@pytest.mark.parametrize(("mode", "scale"), [("exp", "log"), ("linear", "linear")])
+def test_the_plots_axis_is_as_the_rates_rose(mode: str, scale: str) -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    axis = figure.subplots()
+    draw(axis, trainer_of().find_lr(points(20), steps=12, batch_size=4, mode=mode))
+    assert axis.get_xscale() == scale
 
 
 def test_plot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
