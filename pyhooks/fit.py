@@ -76,7 +76,7 @@ class Fit:
             trainer._snapshot = None  # only now: what could not be resumed can be tried again
         modes.set("train")
         try:
-            sigterm = any(getattr(callback, "handles_sigterm", False) for _, callback in trainer._python_callbacks)
+            sigterm = any(callback.handles_sigterm for _, callback in trainer._python_callbacks)
             with interrupt_gate(), sigterm_ends_training(sigterm):
                 self.loop.run(_signals())
         finally:
@@ -261,7 +261,7 @@ class Fit:
     def _save(self, reasons: list[str]) -> None:
         """Write the checkpoint that native callbacks have asked for."""
         trainer = self.trainer
-        path = trainer.run_dir() / "weights" / f"epoch{trainer.epoch}_step{trainer.global_step}.safetensors"
+        path = trainer.run_dir() / "weights" / f"epoch{trainer.epoch + 1}_step{trainer.global_step}.safetensors"
         tensors, meta = trainer.checkpoint()
         checkpoint.save(path, tensors, {**meta, "asked_for": reasons})
         trainer.model_saved(path)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,42 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from pyhooks import checkpoint
+from pyhooks.encoding import Copies, decode, encode, with_tensors, without_tensors
 from pyhooks.optim import hyper_of, set_hyper
 from pyhooks.wording import kind
 
 if TYPE_CHECKING:
     from pyhooks.fit import Fit
     from pyhooks.trainer import Trainer
-
-
-class Copies(dict[str, Tensor]):
-    """Copies of tensors, by name.
-
-    Args:
-        spare: those of an earlier time that nobody needs any more; their memory is used again.
-    """
-
-    def __init__(self, spare: Mapping[str, Tensor] | None = None) -> None:
-        super().__init__()
-        self._spare = {} if spare is None else spare
-        self._waiting: tuple[list[Tensor], list[Tensor]] = ([], [])
-
-    def keep(self, name: str, value: Tensor) -> None:
-        """Copy a tensor, at :meth:`finish` at the latest."""
-        old = self._spare.get(name)
-        fits = old is not None and old.shape == value.shape and old.dtype == value.dtype
-        if old is None or not fits or old.stride() != value.stride() or old.device != value.device:
-            self[name] = value.detach().clone()
-            return
-        self[name] = old
-        for tensors, tensor in zip(self._waiting, (old, value.detach()), strict=True):
-            tensors.append(tensor)
-
-    def finish(self) -> None:
-        """Copy what goes to memory of an earlier time, all in one call."""
-        if self._waiting[0]:
-            torch._foreach_copy_(*self._waiting)
-        self._waiting = ([], [])
 
 
 @dataclasses.dataclass
@@ -94,7 +63,7 @@ class Snapshot:
             "history": history,
             "optimizer": _optimizer_state(trainer, tensors),
             "kinds": _kinds(trainer),
-            "scheduler": None if trainer._schedule is None else _encode(trainer._schedule.scheduler.state_dict()),
+            "scheduler": None if trainer._schedule is None else encode(trainer._schedule.scheduler.state_dict()),
             "timetable": None if trainer._timetable is None else trainer._timetable.state_dict(),
             "callbacks": _callback_states(trainer, tensors),
             "native": _native_states(trainer, tensors),
@@ -117,7 +86,7 @@ class Snapshot:
             module.load_state_dict(snapshot.module_state(prefix))
         snapshot._load_optimizer(trainer)
         if trainer._schedule is not None:
-            trainer._schedule.scheduler.load_state_dict(_decode(meta["scheduler"]))
+            trainer._schedule.scheduler.load_state_dict(decode(meta["scheduler"]))
         if trainer._timetable is not None:
             trainer._timetable.load_state_dict(meta["timetable"])
         snapshot._load_callbacks(trainer)
@@ -130,7 +99,7 @@ class Snapshot:
     def native_states(self) -> dict[str, dict[str, Any]]:
         """What native callbacks had kept, by key."""
         return {
-            entry["key"]: _with_tensors(entry["state"], self._under(f"native.{i}"))
+            entry["key"]: with_tensors(entry["state"], self._under(f"native.{i}"))
             for i, entry in enumerate(self.meta.get("native", []))
         }
 
@@ -190,7 +159,7 @@ class Snapshot:
     def _extra(self, prefix: str) -> dict[str, Any]:
         """The entries of a module's ``state_dict`` that are no tensors."""
         return {
-            name.removeprefix(f"{prefix}."): _with_tensors(_decode(value), self._under(f"extra.{i}"))
+            name.removeprefix(f"{prefix}."): with_tensors(decode(value), self._under(f"extra.{i}"))
             for i, (name, value) in enumerate(self.meta.get("extra", {}).items())
             if name.startswith(f"{prefix}.")
         }
@@ -211,7 +180,7 @@ class Snapshot:
             return
         ours = [callback for _, callback in trainer._python_callbacks]
         for i, (callback, entry) in enumerate(zip(ours, self.meta["callbacks"], strict=True)):
-            callback.load_state_dict(_with_tensors(_decode(entry["state"]), self._under(f"callback.{i}")))
+            callback.load_state_dict(with_tensors(decode(entry["state"]), self._under(f"callback.{i}")))
 
 
 _KINDS = {
@@ -272,15 +241,15 @@ def _laid_out_as(param: Tensor, value: Tensor) -> Tensor:
 def _callback_states(trainer: Trainer, tensors: Copies) -> list[dict[str, Any]]:
     states = []
     for i, (_, callback) in enumerate(trainer._python_callbacks):
-        state = _without_tensors(callback.state_dict(), f"callback.{i}", tensors)
-        states.append({"kind": type(callback).__name__, "state": _encode(state)})
+        state = without_tensors(callback.state_dict(), f"callback.{i}", tensors)
+        states.append({"kind": type(callback).__name__, "state": encode(state)})
     return states
 
 
 def _native_states(trainer: Trainer, tensors: Copies) -> list[dict[str, Any]]:
     states = []
     for i, (key, state) in enumerate(trainer._dispatcher.states().items()):
-        states.append({"key": key, "state": _without_tensors(state, f"native.{i}", tensors)})
+        states.append({"key": key, "state": without_tensors(state, f"native.{i}", tensors)})
     return states
 
 
@@ -291,59 +260,9 @@ def _form(value: Any) -> list[int] | str:
 def _extra_state(value: Any, name: str, i: int, tensors: Copies) -> Any:
     """JSON for an entry of a ``state_dict`` that is no tensor; tensors in it go to ``tensors``."""
     try:
-        return _encode(_without_tensors(value, f"extra.{i}", tensors))
+        return encode(without_tensors(value, f"extra.{i}", tensors))
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"a checkpoint cannot keep {name} of state_dict() ({kind(value)}): {error}. pyhooks writes no pickles: let "
             "get_extra_state return a tensor, numbers, strings, or lists of them, or dicts of these and tensors"
         ) from error
-
-
-def _without_tensors(value: Any, name: str, found: Copies) -> Any:
-    """Move tensors in nested dicts out, under dotted names; what is left is JSON-able."""
-    if isinstance(value, Tensor):
-        found.keep(name, value)
-        return {"__tensor__": name.split(".", 2)[2]}
-    if isinstance(value, dict):
-        return {key: _without_tensors(item, f"{name}.{key}", found) for key, item in value.items()}
-    return value
-
-
-def _with_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
-    if isinstance(value, dict):
-        if set(value) == {"__tensor__"}:
-            return tensors[value["__tensor__"]]
-        return {key: _with_tensors(item, tensors) for key, item in value.items()}
-    return value
-
-
-def _encode(value: Any) -> Any:
-    """JSON for a scheduler's or callback's state: keeps Counters, tuples and non-string keys."""
-    if isinstance(value, collections.Counter):
-        return {"__counter__": [[key, count] for key, count in value.items()]}
-    if isinstance(value, dict):
-        if all(isinstance(key, str) for key in value):
-            return {key: _encode(item) for key, item in value.items()}
-        return {"__items__": [[_encode(key), _encode(item)] for key, item in value.items()]}
-    if isinstance(value, tuple):
-        return {"__tuple__": [_encode(item) for item in value]}
-    if isinstance(value, list):
-        return [_encode(item) for item in value]
-    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-        return value.item()
-    json.dumps(value)  # TypeError names what cannot be kept
-    return value
-
-
-def _decode(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_decode(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if set(value) == {"__counter__"}:
-        return collections.Counter(dict(value["__counter__"]))
-    if set(value) == {"__items__"}:
-        return {_decode(key): _decode(item) for key, item in value["__items__"]}
-    if set(value) == {"__tuple__"}:
-        return tuple(_decode(item) for item in value["__tuple__"])
-    return {key: _decode(item) for key, item in value.items()}

@@ -39,6 +39,8 @@ class Callback:
     Attributes:
         phase: when it runs within one event. Default: "observe".
         logs: names of metrics it adds to ``trainer.metrics``. Default: none.
+        handles_sigterm: let SIGTERM end training after the batch, with the events of an exception and SystemExit(143),
+            in the main thread and where nobody else handles the signal. Default: False.
 
     Example:
         >>> class Shout(Callback):
@@ -48,6 +50,7 @@ class Callback:
 
     phase: ClassVar[Literal["vote", "mutate", "save", "observe"]] = "observe"
     logs: ClassVar[tuple[str, ...]] = ()
+    handles_sigterm: bool = False
 
     def on_pretrain_routine_start(self, trainer: TrainerLike) -> None:
         """``fit`` was called; nothing is set up yet."""

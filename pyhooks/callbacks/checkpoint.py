@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +17,7 @@ from pyhooks.callbacks import options
 from pyhooks.callbacks.background import Background
 from pyhooks.callbacks.base import Callback
 from pyhooks.callbacks.file_names import FileNames
+from pyhooks.callbacks.note import note
 from pyhooks.callbacks.protocol import TrainerLike
 from pyhooks.callbacks.ranking import Ranking
 from pyhooks.callbacks.store import Store, store_at
@@ -177,8 +175,10 @@ class Checkpoint(Callback):
 
     def teardown(self, trainer: TrainerLike) -> None:
         """Wait until all is on disk, however the run ended."""
-        self._spare = []
-        self._writer.wait()
+        try:
+            self._writer.wait()
+        finally:
+            self._spare = []
 
     def state_dict(self) -> dict[str, Any]:
         """The best values and the names of the files kept."""
@@ -253,24 +253,7 @@ class Checkpoint(Callback):
         return write
 
     def _note(self, trainer: TrainerLike, name: str) -> Callable[[Path], None]:
-        note = {
-            "file": name + SUFFIX,
-            "epoch": trainer.epoch + 1,
-            "epochs": trainer.epochs,
-            "global_step": trainer.global_step,
-            "metrics": {metric: _readable(value) for metric, value in trainer.metrics.items()},
-            "best": [
-                {
-                    "monitor": ranking.monitor or "fitness",
-                    "value": _readable(ranking.value(trainer)),
-                    "best": _readable(ranking.best),
-                    "best_epoch": None if ranking.best_epoch is None else ranking.best_epoch + 1,
-                }
-                for ranking in self.rankings
-            ],
-            "saved": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        }
-        text = json.dumps(note, indent=2, allow_nan=False) + "\n"
+        text = note(trainer, name + SUFFIX, self.rankings)
         return lambda path: _write_text(path, text)
 
     def _place(self, trainer: TrainerLike) -> Store:
@@ -294,11 +277,6 @@ def _predicate(who: str, when: Any) -> Callable[[TrainerLike], bool] | None:
     check_plain(when, "when")
     check_arity(when, "when")
     return when  # type: ignore[no-any-return]
-
-
-def _readable(value: float | None) -> Any:
-    """The number, or its name where JSON has no number for it."""
-    return value if value is None or math.isfinite(value) else str(value)
 
 
 def _write_text(path: Path, text: str) -> None:
