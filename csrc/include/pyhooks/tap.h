@@ -146,7 +146,9 @@ constexpr void check_tensor_hook() {
       !std::is_same_v<decltype(&T::replace), at::Tensor (TensorHook::*)(TapContext&, const at::Tensor&)>;
   constexpr bool says = !std::is_same_v<decltype(&T::replaces), bool (TensorHook::*)() const>;
   static_assert(sees != gives,
-                "a tensor hook overrides either see() or replace(): copy the signature from pyhooks/tap.h");
+                "a tensor hook overrides one of these: "
+                "void see(pyhooks::TapContext& ctx, const at::Tensor& x) override; or "
+                "at::Tensor replace(pyhooks::TapContext& ctx, const at::Tensor& x) override");
   static_assert(gives == says, "a tensor hook overrides replace() and replaces() together");
 }
 
