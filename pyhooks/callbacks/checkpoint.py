@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -122,6 +123,7 @@ class Checkpoint(Callback):
         self._writer = Background("pyhooks-checkpoint")
         self._spare: list[dict[str, Tensor]] = []  # memory of copies that have been written
         self._resumed = False
+        self._own_error: Exception | None = None
 
     def on_pretrain_routine_end(self, trainer: TrainerLike) -> None:
         """Refuse metrics that this run will not produce."""
@@ -131,7 +133,7 @@ class Checkpoint(Callback):
 
     def on_train_start(self, trainer: TrainerLike) -> None:
         """Start afresh, unless a checkpoint's state was just loaded."""
-        self._store = None
+        self._store = self._own_error = None
         if not self._resumed:
             self._recent = []
         self._resumed = False
@@ -140,11 +142,16 @@ class Checkpoint(Callback):
 
     def on_train_epoch_end(self, trainer: TrainerLike) -> None:
         """Tell of what is on disk by now."""
-        self._announce(trainer, self._writer.done())
+        with self._own_errors_noted():
+            self._announce(trainer, self._writer.done())
 
     def on_fit_epoch_end(self, trainer: TrainerLike) -> None:
         """Save what is to be saved of this epoch."""
-        self._announce(trainer, self._writer.done())
+        with self._own_errors_noted():
+            self._announce(trainer, self._writer.done())
+            self._save(trainer)
+
+    def _save(self, trainer: TrainerLike) -> None:
         if (trainer.epoch + 1) % self.every or (self.when is not None and not self.when(trainer)):
             return
         before = self._kept()
@@ -169,8 +176,9 @@ class Checkpoint(Callback):
             self._save_now(trainer, "interrupted")
 
     def on_exception(self, trainer: TrainerLike) -> None:
-        """Save the state at an exception."""
-        if self._at_exception and not isinstance(trainer.exception, KeyboardInterrupt):
+        """Save the state at an exception that did not come of saving."""
+        own = trainer.exception is self._own_error and self._own_error is not None
+        if self._at_exception and not own and not isinstance(trainer.exception, KeyboardInterrupt):
             self._save_now(trainer, "exception")
 
     def teardown(self, trainer: TrainerLike) -> None:
@@ -190,6 +198,14 @@ class Checkpoint(Callback):
             ranking.load_state_dict(entry)
         self._recent = list(state["recent"])
         self._resumed = True
+
+    @contextmanager
+    def _own_errors_noted(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # not what a signal raises here: its state is worth keeping
+            self._own_error = error
+            raise
 
     def _take_in(self, trainer: TrainerLike, name: str) -> bool:
         """Note the epoch's file among the last and the best; False if it is to be neither."""

@@ -98,9 +98,13 @@ def test_sigterm_is_left_alone_where_nobody_asks(tmp_path: Path) -> None:
     assert handlers[0] is signal.SIG_DFL and callable(handlers[1])
 
 
-def test_a_disk_that_is_full_ends_training_with_its_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_what_cannot_be_written_ends_training_with_its_error_alone(
+    tmp_path: Path, asynchronous: bool, recwarn: pytest.WarningsRecorder
+) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("where a folder should be")
-    trainer = trainer_of(callbacks=[Checkpoint(blocked / "weights")])
+    trainer = trainer_of(callbacks=[Checkpoint(blocked / "weights", asynchronous=asynchronous)])
     with pytest.raises(OSError, match=os.strerror(20)):
         trainer.fit(points(), epochs=3, batch_size=8)
+    assert not recwarn.list
