@@ -153,16 +153,28 @@ def test_it_goes_on_from_pythons_checkpoint(programs: Programs, tmp_path: Path) 
     assert_same(tmp_path / LAST, whole)
 
 
+def heed_sigint() -> None:
+    """A shell lets its background jobs ignore Ctrl-C, and so do their children; a program may, too, and then we do."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_it_after_the_batch(programs: Programs, tmp_path: Path) -> None:
-    words = [programs.folder / "train", tmp_path, "100000"]
     process = subprocess.Popen(
-        words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=programs.environment
+        [programs.folder / "train", tmp_path, "100000"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env=programs.environment,
+        preexec_fn=heed_sigint,
     )
-    while not (tmp_path / LAST).exists():
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
+    try:
+        while not (tmp_path / LAST).exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert re.search(r"interrupted by Ctrl-C \(in epoch \d+", said)
     assert checkpoint.load(tmp_path / LAST)[1]["epochs_done"] >= 1
