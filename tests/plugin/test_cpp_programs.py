@@ -153,11 +153,6 @@ def test_it_goes_on_from_pythons_checkpoint(programs: Programs, tmp_path: Path) 
     assert_same(tmp_path / LAST, whole)
 
 
-def heed_sigint() -> None:
-    """A shell lets its background jobs ignore Ctrl-C, and so do their children; a program may, too, and then we do."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_ctrl_c_ends_it_after_the_batch(programs: Programs, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [programs.folder / "train", tmp_path, "100000"],
@@ -165,7 +160,6 @@ def test_ctrl_c_ends_it_after_the_batch(programs: Programs, tmp_path: Path) -> N
         stdout=subprocess.DEVNULL,
         text=True,
         env=programs.environment,
-        preexec_fn=heed_sigint,
     )
     try:
         while not (tmp_path / LAST).exists():
